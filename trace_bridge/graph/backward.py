@@ -1,0 +1,91 @@
+"""The backward pass: which nodes lie between parameters and outputs, in one linear sweep.
+
+The seeds' Algorithms 1 and 2 (backward message passing with the minimal subgraph propagator,
+Cheng, Nie and Swaminathan, "Trace is the Next AutoDiff", 2024) send growing sets from child to
+parent. Because a node that cannot reach a parameter keeps no parents, the set that arrives is
+simply what a walk over parents meets, so one walk gives the same result for all parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trace_bridge.graph.feedback import Feedback
+
+if TYPE_CHECKING:
+    from trace_bridge.graph.node import Node, Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Subgraph:
+    """The nodes between parameters and outputs, with the feedback that the outputs got.
+
+    ``nodes`` are in topological order (parents first) and include the direct inputs of nodes on
+    a path, as the seeds' definition of the minimal subgraph does. ``values`` are the parameters'
+    values when the subgraph was taken, so that it stays true after a candidate is gone.
+    """
+
+    nodes: tuple[Node, ...]
+    feedback: tuple[tuple[Node, Feedback], ...]
+    values: Mapping[Parameter, object]
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters that influenced the outputs, in order of creation."""
+        return tuple(self.values)
+
+    @property
+    def score(self) -> float | None:
+        """The mean of the scores given, if any was."""
+        scores = [given.score for _, given in self.feedback if given.score is not None]
+        return sum(scores) / len(scores) if scores else None
+
+    def to(self, parameter: Parameter) -> Subgraph:
+        """The part that connects ``parameter`` (the seeds' subgraph witnessed by it)."""
+        reached = {parameter}
+        for node in self.nodes:
+            if any(parent in reached for parent in node.parents):
+                reached.add(node)
+        kept = reached | {parent for node in reached for parent in node.parents}
+        return Subgraph(
+            tuple(node for node in self.nodes if node in kept),
+            tuple((node, given) for node, given in self.feedback if node in reached),
+            {other: value for other, value in self.values.items() if other in kept},
+        )
+
+    def backward(self) -> Iterator[Node]:
+        """Nodes in the order in which a propagator may visit them: children first."""
+        return reversed(self.nodes)
+
+
+def subgraph(
+    feedback: Mapping[Node, Feedback], keep: Callable[[Node, int], bool] | None = None
+) -> Subgraph:
+    """The minimal subgraph of all outputs together, in O(nodes + edges) and without recursion.
+
+    Args:
+        feedback: outputs and what was said of each; they may differ.
+        keep: called with a node and the index of one of its edges; an edge for which it is false
+            is not followed. Use it to leave out weak evidence or to cut an interaction in steps.
+    """
+    outputs = {node if given.about is None else given.about: given for node, given in feedback.items()}
+    seen: set[Node] = set(outputs)
+    pending = list(outputs)
+    while pending:
+        node = pending.pop()
+        for index, parent in enumerate(node.parents):
+            if parent not in seen and (keep is None or keep(node, index)):
+                seen.add(parent)
+                pending.append(parent)
+    nodes = sorted(seen, key=_order)  # creation order is topological: parents exist before children
+    return Subgraph(
+        tuple(nodes),
+        tuple(outputs.items()),
+        {node: node.peek() for node in nodes if node.trainable},  # pyright: ignore[reportArgumentType] trainable nodes are Parameters
+    )
+
+
+def _order(node: Node) -> int:
+    return node.order

@@ -1,0 +1,102 @@
+"""The registry of parameter kinds: what a value of each kind is, in one place.
+
+A kind is an open string. Whoever needs a new one registers it here instead of adding a branch
+somewhere else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is common to all parameters of a kind.
+
+    Attributes:
+        check: the reason why a value is not of this kind, or None if it is.
+        show: a value as text, for prompts and diffs.
+        parse: text as a value; the inverse of ``show``. Raises ValueError.
+        optimizer: the name of the optimizer that ``optimizer="auto"`` uses for it.
+    """
+
+    name: str
+    check: Callable[[object], str | None]
+    show: Callable[[object], str]
+    parse: Callable[[str], object]
+    optimizer: str = "optoprime"
+
+
+_kinds: dict[str, Kind] = {}
+
+
+def register_kind(kind: Kind) -> Kind:
+    """Make ``kind`` known under its name; a name can be registered once."""
+    if kind.name in _kinds:
+        msg = f"the kind {kind.name!r} is registered already"
+        raise ValueError(msg)
+    _kinds[kind.name] = kind
+    return kind
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of that name.
+
+    Raises:
+        LookupError: naming the kinds that there are.
+    """
+    try:
+        return _kinds[name]
+    except KeyError:
+        msg = f"unknown kind {name!r} of parameter; known: {', '.join(sorted(_kinds))}"
+        raise LookupError(msg) from None
+
+
+def _is_text(value: object) -> str | None:
+    if not isinstance(value, str):
+        return f"must be text, not {type(value).__name__}"
+    return None if value.strip() else "must not be empty"
+
+
+def _is_number(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return f"must be a number, not {type(value).__name__}"
+    return None
+
+
+def _is_demos(value: object) -> str | None:
+    if not isinstance(value, list):
+        return f"must be a list of objects, not {type(value).__name__}"
+    for item in value:  # pyright: ignore[reportUnknownVariableType]
+        if not isinstance(item, dict):
+            return f"must be a list of objects, but holds {item!r}"
+    return None
+
+
+def _is_json(value: object) -> str | None:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError) as error:
+        return f"must be a JSON value: {error}"
+    return None
+
+
+def _same(text: str) -> str:
+    return text
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+for _name, _optimizer in (("prompt", "optoprime"), ("description", "optoprime"), ("code", "optoprime")):
+    register_kind(Kind(_name, _is_text, str, _same, _optimizer))
+register_kind(Kind("demos", _is_demos, _dump, json.loads, "bootstrap"))
+register_kind(Kind("number", _is_number, _compact, json.loads))
+register_kind(Kind("value", _is_json, _compact, json.loads))

@@ -1,0 +1,33 @@
+"""The names of parameters: ``owner/child:slot``, for native modules and frameworks alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+ROOT = "self"  # the owner of what the agent itself holds
+
+
+def escape(name: str) -> str:
+    """``name`` as one step of a path: ``%``, ``/`` and ``:`` are percent-escaped."""
+    return name.replace("%", "%25").replace("/", "%2F").replace(":", "%3A")
+
+
+def join(owners: Sequence[str], slot: str) -> str:
+    """The path of ``slot`` below the chain of ``owners`` (none means the agent itself)."""
+    return "/".join(map(escape, owners or (ROOT,))) + ":" + escape(slot)
+
+
+def select(paths: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """The paths that match any of the globs, in their own order.
+
+    Raises:
+        LookupError: if a pattern matches nothing; the message lists what there is.
+    """
+    known = list(paths)
+    for pattern in patterns:
+        if not any(fnmatchcase(path, pattern) for path in known):
+            listing = "\n  ".join(known) or "(none)"
+            msg = f"trainable={pattern!r} matches no parameter; there are:\n  {listing}"
+            raise LookupError(msg)
+    return [path for path in known if any(fnmatchcase(path, pattern) for pattern in patterns)]

@@ -7,9 +7,12 @@ from trace_bridge.graph.feedback import Feedback, FeedbackLike, as_feedback
 from trace_bridge.graph.kinds import Kind, kind_named, register_kind
 from trace_bridge.graph.module import Module
 from trace_bridge.graph.node import Edge, Evidence, Node, Parameter, node
+from trace_bridge.graph.serial import dump_subgraph, load_subgraph
 from trace_bridge.graph.source import CodeRunner, UnsafeCodeError, code_runner
+from trace_bridge.graph.values import JSON, canonical, digest, jsonable
 
 __all__ = [
+    "JSON",
     "CodeRunner",
     "Edge",
     "Evidence",
@@ -25,8 +28,13 @@ __all__ = [
     "UnsafeCodeError",
     "as_feedback",
     "bundle",
+    "canonical",
     "code_runner",
+    "digest",
+    "dump_subgraph",
+    "jsonable",
     "kind_named",
+    "load_subgraph",
     "no_trace",
     "node",
     "register_kind",

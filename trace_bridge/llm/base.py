@@ -1,0 +1,163 @@
+"""Language models as trace_bridge sees them, and the gate that every model call passes."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, fields
+from typing import Protocol, TypedDict, cast, runtime_checkable
+
+
+class Message(TypedDict):
+    """One turn of a chat."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What model calls have cost. Adds up with ``+``.
+
+    Attributes:
+        calls: model calls made, also those that failed.
+        cached: calls among them that a response cache answered, at no cost.
+        prompt_tokens, completion_tokens: as the provider counts them; 0 where it does not.
+        seconds: time spent waiting for models, summed over concurrent calls.
+    """
+
+    calls: int = 0
+    cached: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model answered.
+
+    ``finish_reason`` is the provider's: ``"length"`` means that the text was cut off.
+    """
+
+    text: str
+    usage: Usage = Usage(calls=1)
+    finish_reason: str = "stop"
+
+
+@runtime_checkable
+class LLM(Protocol):
+    """A language model: messages in; text, usage and finish reason out."""
+
+    @property
+    def model(self) -> str:
+        """The model's name, which is part of what results are keyed by."""
+        ...
+
+    async def complete(self, messages: Sequence[Message]) -> Reply:
+        """Answer; a provider's failure propagates as an exception."""
+        ...
+
+
+class BudgetExhaustedError(RuntimeError):
+    """The budget does not allow another model call."""
+
+
+class ModelUnavailableError(RuntimeError):
+    """A model could not be reached or failed to answer: nobody's score, and worth a retry."""
+
+
+@dataclass(slots=True)
+class ModelCall:
+    """A model call in progress; whoever makes it fills in what it cost.
+
+    ``refused`` says that the provider did answer, and would not take this prompt (too long,
+    filtered): that is the agent's own failure and not the provider's.
+    """
+
+    model: str
+    usage: Usage = Usage(calls=1)
+    refused: bool = False
+    error: Exception | None = None
+
+
+class Gate(Protocol):
+    """Sees every model call before it is paid, and what it cost afterwards."""
+
+    def admit(self, call: ModelCall) -> object:
+        """Let the call happen, or raise BudgetExhaustedError; the result goes to ``settle``."""
+        ...
+
+    def settle(self, call: ModelCall, admitted: object) -> None:
+        """Take note of a finished call."""
+        ...
+
+
+gate: ContextVar[Gate | None] = ContextVar("gate", default=None)
+
+
+@contextmanager
+def model_call(model: str) -> Iterator[ModelCall]:
+    """Announce a model call to the gate of this context; outside a run of ours it does nothing.
+
+    Raises:
+        BudgetExhaustedError: before anything was paid.
+    """
+    call = ModelCall(model)
+    guard = gate.get()
+    if guard is None:
+        yield call
+        return
+    admitted = guard.admit(call)
+    started = time.monotonic()
+    try:
+        yield call
+    except Exception as error:
+        call.error = error
+        raise
+    finally:
+        call.usage += Usage(seconds=time.monotonic() - started)
+        guard.settle(call, admitted)
+
+
+async def complete(llm: LLM, messages: Sequence[Message]) -> Reply:
+    """``llm.complete`` behind the gate.
+
+    Raises:
+        BudgetExhaustedError: the budget does not allow it.
+        ModelUnavailableError: the provider failed; the cause is chained.
+    """
+    with model_call(llm.model) as call:
+        try:
+            reply = await llm.complete(messages)
+        except Exception as error:
+            msg = f"the model {llm.model!r} did not answer: {type(error).__name__}: {error}"
+            raise ModelUnavailableError(msg) from error
+        call.usage = reply.usage
+        return reply
+
+
+class CallableLLM:
+    """Any function from messages to text (or a Reply), sync or async, as an LLM."""
+
+    def __init__(self, function: Callable[[Sequence[Message]], object], model: str = "") -> None:
+        self.function = function
+        self.model = model or getattr(function, "__qualname__", type(function).__qualname__)
+
+    async def complete(self, messages: Sequence[Message]) -> Reply:
+        """Call the function."""
+        result = self.function(messages)
+        if inspect.isawaitable(result):
+            result = await cast("Awaitable[object]", result)
+        return result if isinstance(result, Reply) else Reply(str(result))

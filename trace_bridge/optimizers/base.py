@@ -1,0 +1,205 @@
+"""Optimizers propose; they do not run agents, write to them or remember."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from trace_bridge.graph import FeedbackLike, Node, Operator, Parameter, Subgraph
+from trace_bridge.llm.base import LLM, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a proposal says about one parameter, and what became of that."""
+
+    path: str
+    old: object
+    new: object
+    accepted: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """New values for some parameters. It changes nothing until it is tried."""
+
+    changes: tuple[Change, ...]
+    reasoning: str = ""
+    optimizer: str = ""
+
+    @property
+    def state(self) -> dict[str, object]:
+        """The accepted new values by path."""
+        return {change.path: change.new for change in self.changes if change.accepted}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One candidate with its scores, its cost and its fate.
+
+    Attributes:
+        number: 0 for the original values.
+        state: the candidate, by path.
+        scores: per validation example (by its index), as far as it was evaluated.
+        fate: ``"original"``, ``"accepted"``, or why it was dropped.
+    """
+
+    number: int
+    state: Mapping[str, object]
+    scores: Mapping[int, float]
+    fate: str
+    proposal: Proposal = Proposal(())
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def score(self) -> float | None:
+        """The mean of the scores, or None if there are none."""
+        return sum(self.scores.values()) / len(self.scores) if self.scores else None
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """What an optimizer wants of the next step.
+
+    Attributes:
+        minibatch: training examples to run the current candidate on, for their subgraphs.
+        proposals: how many proposals it will make.
+        gated: whether a proposal must do at least as well on that minibatch before it is run on
+            the validation set. Right for optimizers that answer to the minibatch's feedback.
+    """
+
+    minibatch: int
+    proposals: int
+    gated: bool
+
+
+class Optimizer(ABC):
+    """Makes proposals from subgraphs with feedback.
+
+    Subclasses define ``propose``. ``zero_feedback``, ``backward`` and ``step`` are a thin shell in
+    PyTorch's words for those who write the loop themselves.
+
+    Args:
+        parameters: what ``step`` updates (parameters, or trainable bundles); ``optimize`` passes
+            them to ``propose`` instead.
+        llm: the model that proposes, for optimizers that use one.
+        seed: all randomness of an optimizer comes from it.
+    """
+
+    name: ClassVar[str]
+    needs_llm: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter | Operator[..., object]] = (),
+        llm: LLM | None = None,
+        *,
+        seed: int = 0,
+    ) -> None:
+        self.parameters: list[Parameter] = []
+        for item in parameters:
+            self.parameters += item.parameters() if isinstance(item, Operator) else [item]
+        self.llm = llm
+        self.seed = seed
+        self._trials: list[Trial] = []
+
+    @abstractmethod
+    async def propose(
+        self,
+        subgraphs: Sequence[Subgraph],
+        parameters: Sequence[Parameter],
+        history: Sequence[Trial],
+        n: int = 1,
+    ) -> list[Proposal]:
+        """Make up to ``n`` proposals.
+
+        Args:
+            subgraphs: one for each example of the minibatch, with its feedback.
+            parameters: the only ones that may be changed.
+            history: the trials so far, in order.
+            n: how many proposals are wanted.
+        """
+
+    def plan(self, history: Sequence[Trial]) -> StepPlan:
+        """What the next step should be like."""
+        return StepPlan(minibatch=6, proposals=1, gated=True)
+
+    def settings(self) -> Mapping[str, object]:
+        """What, besides its input, determines the proposals: part of the journal's keys."""
+        return {"optimizer": self.name, "seed": self.seed, "model": self.llm.model if self.llm else None}
+
+    def random(self, history: Sequence[Trial]) -> random.Random:
+        """A generator that is the same whenever the run is at this point."""
+        return random.Random(f"{self.seed}/{len(history)}")  # noqa: S311 (not for secrets)
+
+    def zero_feedback(self) -> None:
+        """Drop the pending feedback of all parameters."""
+        for parameter in self.parameters:
+            parameter.feedback.clear()
+
+    def backward(self, output: Node, feedback: FeedbackLike) -> Subgraph:
+        """Leave feedback about ``output`` on the parameters it depends on."""
+        return output.backward(feedback)
+
+    def step(self) -> Proposal:
+        """Propose from the pending feedback, and make the accepted values the base values.
+
+        Raises:
+            ValueError: without parameters, or if no feedback has reached any of them.
+        """
+        if not self.parameters:
+            msg = f"{type(self).__name__} has no parameters to step: pass them to its constructor"
+            raise ValueError(msg)
+        # one backward leaves the same subgraph on every parameter that it reached
+        pending = {id(graph): graph for parameter in self.parameters for graph in parameter.feedback}
+        if not pending:
+            msg = "no feedback has reached any parameter: call output.backward(feedback) first"
+            raise ValueError(msg)
+        found = list(pending.values())
+        proposals = _run(self.propose(found, self.parameters, self._trials, 1))
+        proposal = proposals[0] if proposals else Proposal((), optimizer=self.name)
+        named = {parameter.name: parameter for parameter in self.parameters}
+        scores = {i: graph.score for i, graph in enumerate(found)}
+        self._trials.append(
+            Trial(
+                len(self._trials),
+                {name: parameter.base for name, parameter in named.items()},
+                {i: score for i, score in scores.items() if score is not None},
+                "stepped",
+            )
+        )
+        for path, value in proposal.state.items():
+            named[path].set(value)
+        return proposal
+
+
+def _run(coroutine: object) -> list[Proposal]:
+    """Run a coroutine to its end, also where an event loop is running already (a notebook)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)  # pyright: ignore[reportArgumentType]
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()  # pyright: ignore[reportArgumentType]
+
+
+def judge_change(parameter: Parameter, value: object) -> Change:
+    """A change of ``parameter`` to ``value``, accepted or not by its own checks."""
+    old = parameter.peek()
+    if value == old:
+        return Change(parameter.name, old, value, accepted=False, reason="is the value that it has")
+    reason = parameter.refusal(value)
+    return Change(parameter.name, old, value, accepted=reason is None, reason=reason or "")
+
+
+def reached(subgraphs: Iterable[Subgraph], parameters: Sequence[Parameter]) -> list[Parameter]:
+    """Those of ``parameters`` that influenced an output: only they can be to blame."""
+    found = {parameter for graph in subgraphs for parameter in graph.parameters}
+    return [parameter for parameter in parameters if parameter in found]
+

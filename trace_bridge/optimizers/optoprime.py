@@ -1,0 +1,156 @@
+"""OptoPrime: one model call per step reads the subgraphs as a program and rewrites parameters.
+
+After Cheng, Nie and Swaminathan, "Trace is the Next AutoDiff" (2024), section 4; the wording and
+the reply format are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+from trace_bridge.graph import Operator, Parameter, Subgraph
+from trace_bridge.llm.base import LLM, Message, complete
+from trace_bridge.optimizers.base import (
+    Change,
+    Optimizer,
+    Proposal,
+    StepPlan,
+    Trial,
+    judge_change,
+    reached,
+)
+from trace_bridge.optimizers.prompt import Program, shortened
+from trace_bridge.optimizers.reply import ReplyError, Suggestions, read_reply, typed
+
+_SYSTEM = """\
+You improve a program by changing its variables. You are shown the variables, runs of the program \
+as steps with their values, and the feedback that the outputs got. Find out which variable is to \
+blame for bad feedback, and give it a value that will do better on new inputs too: general rules, \
+not answers to the shown cases. Keep whatever a constraint asks for, and placeholders in braces.
+
+Answer in this form, with one <variable> for each variable that you change, and its new value \
+whole:
+<reasoning>what went wrong and what will mend it</reasoning>
+<variable name="the name as shown">
+the new value
+</variable>"""
+
+
+class OptoPrime(Optimizer):
+    """Asks a model for better values.
+
+    Args:
+        parameters: see ``Optimizer``.
+        llm: the model that proposes; a strong one.
+        memory: how many earlier candidates with their scores the model is shown.
+        minibatch: how many runs it is shown.
+        limit: characters that a single value of a run may take in the prompt.
+        seed: see ``Optimizer``.
+    """
+
+    name: ClassVar[str] = "optoprime"
+    needs_llm: ClassVar[bool] = True
+
+    def __init__(
+        self, parameters: Iterable[Parameter | Operator[..., object]] = (), llm: LLM | None = None,
+        *, memory: int = 3, minibatch: int = 6, limit: int = 2000, seed: int = 0,
+    ) -> None:  # fmt: skip
+        super().__init__(parameters, llm, seed=seed)
+        self.memory = memory
+        self.minibatch = minibatch
+        self.limit = limit
+
+    def plan(self, history: Sequence[Trial]) -> StepPlan:  # noqa: ARG002
+        """One proposal a step, in answer to the minibatch."""
+        return StepPlan(minibatch=self.minibatch, proposals=1, gated=True)
+
+    def settings(self) -> Mapping[str, object]:
+        """See ``Optimizer``."""
+        return {
+            **super().settings(), "memory": self.memory, "minibatch": self.minibatch,
+            "limit": self.limit, "prompt": _SYSTEM,
+        }  # fmt: skip
+
+    async def propose(
+        self, subgraphs: Sequence[Subgraph], parameters: Sequence[Parameter],
+        history: Sequence[Trial], n: int = 1,
+    ) -> list[Proposal]:  # fmt: skip
+        """Ask for new values of the parameters that the feedback reached, ``n`` times.
+
+        Raises:
+            ValueError: if there is no model to ask.
+            ModelUnavailableError, BudgetExhaustedError: see ``complete``.
+        """
+        if self.llm is None:
+            msg = (
+                "OptoPrime needs a model that proposes: pass llm=, or set TRACE_BRIDGE_MODEL;"
+                " the bootstrap optimizer needs none"
+            )
+            raise ValueError(msg)
+        blamed = [p for p in reached(subgraphs, parameters) if p.kind != "demos"]
+        if not blamed:
+            return []
+        program = Program(blamed, self.limit)
+        messages = self._messages(program, subgraphs, history)
+        return [await self._ask(self.llm, program, messages) for _ in range(n)]
+
+    def _messages(
+        self, program: Program, subgraphs: Sequence[Subgraph], history: Sequence[Trial]
+    ) -> list[Message]:
+        sections = {"variables": program.variables(), "definitions": program.definitions(subgraphs)}
+        for number, graph in enumerate(subgraphs, 1):
+            sections[f"run {number}"] = program.trace(graph)
+        sections["tried before"] = self._remembered(program, history)
+        text = "\n\n".join(f"# {title}\n{body}" for title, body in sections.items() if body)
+        return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": text}]
+
+    def _remembered(self, program: Program, history: Sequence[Trial]) -> str:
+        names = {parameter.name for parameter in program.parameters}
+        scored = [trial for trial in history if trial.score is not None]
+        shown = sorted(scored, key=lambda trial: trial.score or 0)[-self.memory :] if self.memory else []
+        return "\n".join(
+            f"score {trial.score:.3g}: "
+            + "; ".join(
+                f"{name} = {shortened(str(value), 500)!r}"
+                for name, value in trial.state.items()
+                if name in names
+            )
+            for trial in shown
+        )
+
+    async def _ask(self, llm: LLM, program: Program, messages: Sequence[Message]) -> Proposal:
+        """One proposal; a reply that cannot be used is told to the model once, with the reason."""
+        conversation = list(messages)
+        proposal = Proposal((), optimizer=self.name)
+        for _ in range(2):
+            reply = await complete(llm, conversation)
+            try:
+                suggestions = read_reply(reply.text, reply.finish_reason)
+            except ReplyError as error:
+                proposal = Proposal((), str(error), self.name)
+                problem = str(error)
+            else:
+                proposal = self._proposal(program, suggestions)
+                refused = [c for c in proposal.changes if not c.accepted]
+                if not refused:
+                    break
+                problem = "; ".join(f"{change.path} {change.reason}" for change in refused)
+            conversation += [
+                {"role": "assistant", "content": reply.text},
+                {"role": "user", "content": f"This cannot be used: {problem}. Answer again, in full."},
+            ]
+        return proposal
+
+    def _proposal(self, program: Program, suggestions: Suggestions) -> Proposal:
+        changes: list[Change] = []
+        for name, text in suggestions.values.items():
+            parameter = program.parameter_named(name)
+            if parameter is None:
+                changes.append(Change(name, None, text, accepted=False, reason="is not one of the variables"))
+                continue
+            try:
+                changes.append(judge_change(parameter, typed(parameter, text)))
+            except ReplyError as error:
+                changes.append(Change(parameter.name, parameter.peek(), text, accepted=False, reason=str(error)))
+        return Proposal(tuple(changes), suggestions.reasoning, self.name)

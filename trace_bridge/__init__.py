@@ -1,0 +1,159 @@
+"""trace_bridge: a working LangChain, DSPy or AutoGen agent gets better by itself.
+
+Names are resolved on first use, so that importing this package is light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trace_bridge.api import (
+        Recording,
+        Run,
+        StateMismatchError,
+        TunedState,
+        load,
+        optimize,
+        optimize_async,
+        record,
+    )
+    from trace_bridge.graph import (
+        Edge,
+        Evidence,
+        ExecutionError,
+        Feedback,
+        Module,
+        Node,
+        Operator,
+        Parameter,
+        Subgraph,
+        bundle,
+        no_trace,
+        node,
+        subgraph,
+    )
+    from trace_bridge.graph.values import digest, jsonable
+    from trace_bridge.hookspecs import hookimpl
+    from trace_bridge.llm.base import (
+        LLM,
+        BudgetExhaustedError,
+        CallableLLM,
+        Message,
+        ModelUnavailableError,
+        Reply,
+        Usage,
+        model_call,
+    )
+    from trace_bridge.llm.embedded import embedded
+    from trace_bridge.llm.lite import LiteLLM
+    from trace_bridge.optimizers.base import Change, Optimizer, Proposal, StepPlan, Trial
+    from trace_bridge.optimizers.bootstrap import Bootstrap
+    from trace_bridge.optimizers.optoprime import OptoPrime
+    from trace_bridge.recording import Call, Recorder, Slot, current_call, link, note_read
+    from trace_bridge.recording.agent import AgentModule
+    from trace_bridge.training.budget import Budget
+    from trace_bridge.training.metric import Metric, MetricError
+    from trace_bridge.training.records import Engine, RunRecord, Verdict
+
+_HOMES = {
+    "api": (
+        "Recording", "Run", "StateMismatchError", "TunedState", "load", "optimize",
+        "optimize_async", "record",
+    ),
+    "graph": (
+        "Edge", "Evidence", "ExecutionError", "Feedback", "Module", "Node", "Operator",
+        "Parameter", "Subgraph", "bundle", "no_trace", "node", "subgraph",
+    ),
+    "graph.values": ("digest", "jsonable"),
+    "hookspecs": ("hookimpl",),
+    "llm.base": (
+        "BudgetExhaustedError", "CallableLLM", "LLM", "Message", "ModelUnavailableError", "Reply",
+        "Usage", "model_call",
+    ),
+    "llm.embedded": ("embedded",),
+    "llm.lite": ("LiteLLM",),
+    "optimizers.base": ("Change", "Optimizer", "Proposal", "StepPlan", "Trial"),
+    "optimizers.bootstrap": ("Bootstrap",),
+    "optimizers.optoprime": ("OptoPrime",),
+    "recording": ("Call", "Recorder", "Slot", "current_call", "link", "note_read"),
+    "recording.agent": ("AgentModule",),
+    "training.budget": ("Budget",),
+    "training.metric": ("Metric", "MetricError"),
+    "training.records": ("Engine", "RunRecord", "Verdict"),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LLM",
+    "AgentModule",
+    "Budget",
+    "BudgetExhaustedError",
+    "Bootstrap",
+    "Call",
+    "CallableLLM",
+    "Change",
+    "Edge",
+    "Engine",
+    "Evidence",
+    "ExecutionError",
+    "Feedback",
+    "LiteLLM",
+    "Message",
+    "Metric",
+    "MetricError",
+    "ModelUnavailableError",
+    "Module",
+    "Node",
+    "Operator",
+    "Optimizer",
+    "OptoPrime",
+    "Parameter",
+    "Proposal",
+    "Recorder",
+    "Recording",
+    "Reply",
+    "Run",
+    "RunRecord",
+    "Slot",
+    "StateMismatchError",
+    "StepPlan",
+    "Subgraph",
+    "Trial",
+    "TunedState",
+    "Usage",
+    "Verdict",
+    "bundle",
+    "current_call",
+    "digest",
+    "embedded",
+    "hookimpl",
+    "jsonable",
+    "link",
+    "load",
+    "model_call",
+    "no_trace",
+    "node",
+    "note_read",
+    "optimize",
+    "optimize_async",
+    "record",
+    "subgraph",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        msg = f"module 'trace_bridge' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(f"trace_bridge.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -80,7 +80,7 @@ class Operator(Generic[_P, _R]):
     def _trainable_source(self) -> Parameter:
         source = self._source
         return Parameter(
-            source, f"{self.function.__name__}:code", kind="code", description=self.description,
+            source, kind="code", description=self.description,
             constraint=f"Must define {self.function.__name__}{inspect.signature(self.function)}",
             check=lambda value: signature_refusal(source, str(value)),
         )  # fmt: skip
@@ -121,7 +121,7 @@ class Operator(Generic[_P, _R]):
         runner = code_runner.get()
         if runner is None:
             msg = (
-                f"{self.parameter.name} has changed, and no code runner is configured to run it:"
+                f"the source of {self.function.__qualname__} has changed, and no code runner is configured to run it:"
                 " pass bundle(trainable=True, unsafe=True) to run model-written code in this process"
             )
             raise UnsafeCodeError(msg)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from trace_bridge.graph import context, paths
 from trace_bridge.graph.bundle import Operator
-from trace_bridge.graph.node import Parameter
+from trace_bridge.graph.node import UNNAMED, Parameter
 
 
 class Module:
@@ -32,7 +32,10 @@ class Module:
         """All parameters with their paths, each once, in order of definition."""
         seen: set[int] = set()
         for owners, slot, parameter in _walk(self, (), seen):
-            yield paths.join(owners, slot), parameter
+            path = paths.join(owners, slot)
+            if parameter.name == UNNAMED:
+                parameter.name = path
+            yield path, parameter
 
     def parameters(self) -> list[Parameter]:
         """All parameters, each once."""

@@ -13,6 +13,7 @@ from trace_bridge.graph.feedback import FeedbackLike, as_feedback
 from trace_bridge.graph.kinds import kind_named
 from trace_bridge.graph.operators import Operators
 
+UNNAMED = "parameter"  # a Module names such a parameter by its path
 _created = itertools.count()  # next() is atomic: an order over all threads, parents first
 
 
@@ -139,7 +140,7 @@ class Parameter(Node):
     def __init__(
         self,
         value: object,
-        name: str = "parameter",
+        name: str = UNNAMED,
         *,
         kind: str = "prompt",
         description: str = "",
@@ -195,7 +196,7 @@ def node(data: object, *, trainable: bool = False, name: str = "", description: 
         data = data.peek()
     if trainable:
         kind = "prompt" if isinstance(data, str) else "number" if _is_number(data) else "value"
-        return Parameter(data, name or "parameter", kind=kind, description=description)
+        return Parameter(data, name or UNNAMED, kind=kind, description=description)
     return Node(data, name=name, description=description)
 
 

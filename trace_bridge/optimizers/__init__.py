@@ -1,0 +1,1 @@
+"""Optimizers: from subgraphs with feedback to proposals."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from trace_bridge.graph import FeedbackLike, Node, Operator, Parameter, Subgraph
 from trace_bridge.llm.base import LLM, Usage
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +71,14 @@ class StepPlan:
     """What an optimizer wants of the next step.
 
     Attributes:
+        optimizer: the name of the one that will propose.
         minibatch: training examples to run the current candidate on, for their subgraphs.
         proposals: how many proposals it will make.
         gated: whether a proposal must do at least as well on that minibatch before it is run on
             the validation set. Right for optimizers that answer to the minibatch's feedback.
     """
 
+    optimizer: str
     minibatch: int
     proposals: int
     gated: bool
@@ -105,6 +110,14 @@ class Optimizer(ABC):
         self.parameters: list[Parameter] = []
         for item in parameters:
             self.parameters += item.parameters() if isinstance(item, Operator) else [item]
+        names = [parameter.name for parameter in self.parameters]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            msg = (
+                f"several parameters are called {', '.join(sorted(twice))}: give each a name of its"
+                " own with node(..., name=), or take them from Module.parameters()"
+            )
+            raise ValueError(msg)
         self.llm = llm
         self.seed = seed
         self._trials: list[Trial] = []
@@ -128,7 +141,7 @@ class Optimizer(ABC):
 
     def plan(self, history: Sequence[Trial]) -> StepPlan:
         """What the next step should be like."""
-        return StepPlan(minibatch=6, proposals=1, gated=True)
+        return StepPlan(self.name, minibatch=6, proposals=1, gated=True)
 
     def settings(self) -> Mapping[str, object]:
         """What, besides its input, determines the proposals: part of the journal's keys."""
@@ -162,7 +175,7 @@ class Optimizer(ABC):
             msg = "no feedback has reached any parameter: call output.backward(feedback) first"
             raise ValueError(msg)
         found = list(pending.values())
-        proposals = _run(self.propose(found, self.parameters, self._trials, 1))
+        proposals = run_sync(self.propose(found, self.parameters, self._trials, 1))
         proposal = proposals[0] if proposals else Proposal((), optimizer=self.name)
         named = {parameter.name: parameter for parameter in self.parameters}
         scores = {i: graph.score for i, graph in enumerate(found)}
@@ -179,14 +192,20 @@ class Optimizer(ABC):
         return proposal
 
 
-def _run(coroutine: object) -> list[Proposal]:
+def run_sync(coroutine: Coroutine[Any, Any, _T]) -> _T:
     """Run a coroutine to its end, also where an event loop is running already (a notebook)."""
+    if not _in_event_loop():
+        return asyncio.run(coroutine)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, asyncio.run, coroutine).result()
+
+
+def _in_event_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(coroutine)  # pyright: ignore[reportArgumentType]
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, coroutine).result()  # pyright: ignore[reportArgumentType]
+        return False
+    return True
 
 
 def judge_change(parameter: Parameter, value: object) -> Change:

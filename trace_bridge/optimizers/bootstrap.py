@@ -50,7 +50,7 @@ class Bootstrap(Optimizer):
 
     def plan(self, history: Sequence[Trial]) -> StepPlan:  # noqa: ARG002
         """Many proposals, straight to the validation rows: there is no feedback to answer to."""
-        return StepPlan(minibatch=self.demos, proposals=self.proposals, gated=False)
+        return StepPlan(self.name, self.demos, self.proposals, gated=False)
 
     def settings(self) -> Mapping[str, object]:
         """See ``Optimizer``."""

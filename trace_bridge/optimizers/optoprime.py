@@ -63,7 +63,7 @@ class OptoPrime(Optimizer):
 
     def plan(self, history: Sequence[Trial]) -> StepPlan:  # noqa: ARG002
         """One proposal a step, in answer to the minibatch."""
-        return StepPlan(minibatch=self.minibatch, proposals=1, gated=True)
+        return StepPlan(self.name, self.minibatch, proposals=1, gated=True)
 
     def settings(self) -> Mapping[str, object]:
         """See ``Optimizer``."""
@@ -128,11 +128,11 @@ class OptoPrime(Optimizer):
             try:
                 suggestions = read_reply(reply.text, reply.finish_reason)
             except ReplyError as error:
-                proposal = Proposal((), str(error), self.name)
                 problem = str(error)
+                proposal = proposal if proposal.changes else Proposal((), problem, self.name)
             else:
                 proposal = self._proposal(program, suggestions)
-                refused = [c for c in proposal.changes if not c.accepted]
+                refused = [change for change in proposal.changes if not change.accepted]
                 if not refused:
                     break
                 problem = "; ".join(f"{change.path} {change.reason}" for change in refused)

@@ -66,10 +66,9 @@ class Program:
         """One run: its inputs, its steps with their values, and the feedback."""
         lines: list[str] = []
         for node in graph.nodes:
-            if node in self._names and node.trainable:
-                continue
-            name = self._identify(node, f"{node.name}")
-            lines.append(f"{name} = {self._step(node)}")
+            if node not in self._names:
+                self._identify(node, node.name)
+                lines.append(f"{self._names[node]} = {self._step(node)}")
         blamed = "\n".join(f"{self._names[node]}: {given}" for node, given in graph.feedback)
         return "\n".join(lines) + f"\n<feedback>\n{blamed}\n</feedback>"
 
@@ -84,7 +83,7 @@ class Program:
         )
         return f"{node.op}({arguments})\n    # gave {value}"
 
-    def _identify(self, node: Node, wish: str) -> str:
+    def _identify(self, node: Node, wish: str) -> None:
         base = re.sub(r"\W+", "_", wish).strip("_") or "value"
         if base[0].isdigit() or keyword.iskeyword(base):
             base = f"v_{base}"
@@ -93,7 +92,6 @@ class Program:
             name, number = f"{base}_{number}", number + 1
         self._taken.add(name)
         self._names[node] = name
-        return name
 
     def parameter_named(self, name: str) -> Parameter | None:
         """The parameter that goes by ``name`` in this text, or by its path."""

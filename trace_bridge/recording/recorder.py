@@ -120,10 +120,12 @@ class Recorder:
 
     Args:
         inputs: what the agent was given, by name.
+        repeat: above 0 for a repeated run, which wants fresh samples and no cached ones.
     """
 
-    def __init__(self, inputs: Mapping[str, object] | None = None) -> None:
+    def __init__(self, inputs: Mapping[str, object] | None = None, repeat: int = 0) -> None:
         self.inputs = dict(inputs or {})
+        self.repeat = repeat
         self.calls: list[Call] = []
         self.reads: list[tuple[int, Call, int, str]] = []
         self.root = Call(self, None, "agent", self.inputs, None, "")

@@ -1,0 +1,94 @@
+"""Agents written with trace_bridge itself: a Module, a bundled function, a function that uses them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from trace_bridge.graph import Module, Node, Operator, Parameter
+from trace_bridge.graph.code import code_digest
+from trace_bridge.recording import Slot
+from trace_bridge.recording.agent import AgentModule
+
+
+class NativeModule(AgentModule[Any]):
+    """A Module over a ``Module`` or a function; their own parameters read the overlay themselves."""
+
+    framework = "trace_bridge"
+
+    def __init__(self, agent: Module | Callable[..., object]) -> None:
+        super().__init__(agent)
+        self._module = agent if isinstance(agent, Module) else _FunctionModule(agent)
+
+    def slots(self) -> Sequence[Slot]:
+        """None: nothing lives in a framework's object."""
+        return ()
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """The agent's own parameters, which go by their paths from now on."""
+        for path, parameter in self._module.named_parameters():
+            parameter.name = path
+            yield path, parameter
+
+    def default_paths(self) -> list[str]:
+        """All of them: the user has marked them as trainable."""
+        return [path for path, _ in self.named_parameters()]
+
+    def run(self, example: Any) -> object:
+        """Call the agent with the example's keys that it takes, or with the example itself."""
+        if not isinstance(example, Mapping):
+            return self._module(example)
+        return self._module(**self.inputs(example))
+
+    def inputs(self, example: Any) -> Mapping[str, object]:
+        """The keys of the example that the agent has arguments for."""
+        if not isinstance(example, Mapping):
+            return {"input": example}
+        given = cast("Mapping[str, object]", example)
+        wanted = inspect.signature(self._function()).parameters.values()
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in wanted):
+            return given
+        return {p.name: given[p.name] for p in wanted if p.name in given}
+
+    def _function(self) -> Callable[..., object]:
+        if isinstance(self._module, _FunctionModule):
+            return self._module.function
+        return self._module.forward
+
+    def fingerprint(self) -> Mapping[str, object]:
+        """The agent's code."""
+        agent = self.agent
+        return {**super().fingerprint(), "code": code_digest(agent if inspect.isroutine(agent) else type(agent))}
+
+    def apply(self, state: Mapping[str, object]) -> None:
+        """Make ``state`` the base values of the agent's parameters."""
+        self._module.load_state_dict(state)
+
+    def export(self, state: Mapping[str, object], format: str = "") -> object:  # noqa: A002
+        """Not there yet for native agents: ``apply`` changes them in place."""
+        msg = "a native agent has no other form to export: use run.apply(agent)"
+        raise ValueError(msg)
+
+
+class _FunctionModule(Module):
+    """A function, and the parameters, operators and modules that its code refers to."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self.function = function
+        inner = function.function if isinstance(function, Operator) else inspect.unwrap(function)
+        variables = inspect.getclosurevars(inner)
+        found = {**variables.globals, **variables.nonlocals}
+        self.uses = {
+            name: value for name, value in found.items() if isinstance(value, (Node, Operator, Module))
+        }
+
+    def forward(self, *args: Any, **kwargs: Any) -> object:
+        return self.function(*args, **kwargs)
+
+
+def wrap_native(agent: object) -> AgentModule[Any] | None:
+    """A Module over an agent that needs no plugin, or None."""
+    if isinstance(agent, Module) or inspect.isroutine(agent) or isinstance(agent, Operator):
+        return NativeModule(cast("Module | Callable[..., object]", agent))
+    return None

@@ -1,0 +1,85 @@
+"""``record``: run any agent yourself and get its graph."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from trace_bridge import plugins
+from trace_bridge.api.wrapping import module_of
+from trace_bridge.graph import Node, Parameter
+from trace_bridge.recording import Recorder, link
+from trace_bridge.recording.agent import AgentModule
+
+
+class Recording:
+    """What a recorded block did."""
+
+    def __init__(self, module: AgentModule[Any]) -> None:
+        self._module = module
+        self._output: Node | None = None
+
+    @property
+    def output(self) -> Node:
+        """What the agent returned last (or how it failed), as a node to give feedback to.
+
+        Raises:
+            RuntimeError: inside the block, or if the agent was not called in it.
+        """
+        if self._output is None:
+            msg = "nothing is recorded yet: call the agent inside the block, and read output after it"
+            raise RuntimeError(msg)
+        return self._output
+
+    def parameters(self) -> list[Parameter]:
+        """The parameters that are trained by default, as an optimizer takes them."""
+        known = dict(self._module.named_parameters())
+        return [known[path] for path in self._module.default_paths()]
+
+    def finish(self, recorder: Recorder) -> None:
+        """Work out the graph of what was recorded."""
+        outermost = [call for call in recorder.calls if call.parent is recorder.root and call.ended >= 0]
+        if outermost and recorder.root.error is None:
+            last = max(outermost, key=lambda call: call.ended)
+            recorder.root.returns(last.output, last.fields)
+        if outermost or recorder.root.error is not None:
+            self._output = link(recorder)
+
+
+@contextmanager
+def record(agent: object) -> Iterator[Recording]:
+    """Record what ``agent`` does when it is called in the block, with the current values.
+
+    Values that ``optimizer.step()`` has set hold for later blocks over the same agent; the
+    agent itself is never written.
+    """
+    manager = plugins.installed()
+    module = _module(agent)
+    recording = Recording(module)
+    recorder = Recorder()
+    try:
+        with plugins.instrumented(manager), module.attached(), recorder.recording():
+            yield recording
+    finally:
+        recording.finish(recorder)
+
+
+# The base values that ``step`` changes belong to the agent's Module, so it has to be found again.
+_modules: dict[int, tuple[weakref.ref[object], AgentModule[Any]]] = {}
+
+
+def _module(agent: object) -> AgentModule[Any]:
+    key = id(agent)
+    found = _modules.get(key)
+    if found is not None and found[0]() is agent and _stepped(found[1]):
+        return found[1]
+    module = module_of(agent, plugins.installed())
+    _modules[key] = (weakref.ref(agent, lambda _: _modules.pop(key, None)), module)
+    return module
+
+
+def _stepped(module: AgentModule[Any]) -> bool:
+    """Whether any value was set; if none was, the agent's own present values are to be used."""
+    return any(slot.get() != dict(module.named_parameters())[slot.path].base for slot in module.slots())

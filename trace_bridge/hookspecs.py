@@ -1,0 +1,50 @@
+"""Every hook, on one screen. A plugin implements some of them with ``trace_bridge.hookimpl``."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pluggy
+
+from trace_bridge.llm.base import LLM
+from trace_bridge.optimizers.base import Proposal, Trial
+from trace_bridge.recording.agent import AgentModule
+from trace_bridge.training.metric import Metric
+from trace_bridge.training.records import RunRecord
+
+hookspec = pluggy.HookspecMarker("trace_bridge")
+hookimpl = pluggy.HookimplMarker("trace_bridge")
+
+
+@hookspec(firstresult=True)
+def wrap(agent: object) -> AgentModule[Any] | None:
+    """Return a Module over ``agent``, or None if it belongs to another framework."""
+
+
+@hookspec(firstresult=True)
+def metric(function: object, module: AgentModule[Any]) -> Metric | None:
+    """Return the framework's own kind of metric or evaluator as a metric, or None."""
+
+
+@hookspec(firstresult=True)
+def llm(client: object) -> LLM | None:
+    """Return the framework's own model client as an LLM, or None."""
+
+
+@hookspec
+def instrument() -> AbstractContextManager[object]:
+    """Return a context manager that installs the framework's seams while it is entered.
+
+    Seams do nothing outside a run of ours; entering again only counts.
+    """
+
+
+@hookspec(firstresult=True)
+def proposal_made(run: RunRecord, proposal: Proposal) -> Proposal | None:
+    """Called before a proposal is tried: return another to replace it, or None to keep it."""
+
+
+@hookspec
+def trial_finished(run: RunRecord, trial: Trial) -> None:
+    """Called after each trial: log it, save it, or raise to stop the run."""

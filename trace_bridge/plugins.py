@@ -1,0 +1,85 @@
+"""The plugin manager: finds plugins by their entry points and checks what they implement."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from trace_bridge import hookspecs
+from trace_bridge.recording.agent import AgentModule
+
+GROUP = "trace_bridge"
+
+
+class PluginError(RuntimeError):
+    """A plugin could not be loaded, or does not fit; the message names it and the remedy."""
+
+
+@functools.cache
+def installed() -> pluggy.PluginManager:
+    """The manager with all installed plugins, loaded once per process.
+
+    Raises:
+        PluginError: naming the plugin that fails, the hook where there is one, and the remedy.
+    """
+    return load(entry_points(group=GROUP))
+
+
+def load(points: Iterable[EntryPoint], plugins: Iterable[object] = ()) -> pluggy.PluginManager:
+    """A manager with the plugins behind ``points``, and with ``plugins`` as they are."""
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    for point in points:
+        try:
+            plugin = point.load()
+        except Exception as error:
+            where = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+            msg = (
+                f"the plugin {point.name!r} ({where}) cannot be imported: {type(error).__name__}:"
+                f" {error}. Upgrade or uninstall {where.split()[0]}."
+            )
+            raise PluginError(msg) from error
+        _register(manager, plugin, point.name)
+    for plugin in plugins:
+        _register(manager, plugin, getattr(plugin, "__name__", type(plugin).__name__))
+    return manager
+
+
+def with_plugins(plugins: Iterable[object]) -> pluggy.PluginManager:
+    """The installed plugins and those of one run."""
+    extra = list(plugins)
+    manager = installed()
+    if not extra:
+        return manager
+    return load((), [*(plugin for _, plugin in manager.list_name_plugin() if plugin), *extra])
+
+
+def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
+    try:
+        manager.register(plugin, name)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        known = ", ".join(sorted(name for name in vars(manager.hook) if not name.startswith("_")))
+        msg = f"the plugin {name!r} does not fit: {error}. The hooks are: {known}."
+        raise PluginError(msg) from error
+
+
+def wrap(agent: object, manager: pluggy.PluginManager) -> AgentModule[Any] | None:
+    """The Module that a plugin makes of ``agent``, or None if none knows it."""
+    if isinstance(agent, AgentModule):
+        return agent  # pyright: ignore[reportUnknownVariableType]
+    return manager.hook.wrap(agent=agent)
+
+
+@contextmanager
+def instrumented(manager: pluggy.PluginManager) -> Iterator[None]:
+    """All plugins' seams together, since frameworks nest."""
+    with ExitStack() as stack:
+        for seams in manager.hook.instrument():
+            stack.enter_context(seams)
+        yield

@@ -1,0 +1,111 @@
+"""What a plugin shows of an agent: a Module whose parameters live in the framework's object."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from trace_bridge.graph import JSON, Module, Parameter, jsonable
+from trace_bridge.recording.slot import Slot
+
+AgentT = TypeVar("AgentT")
+
+_DEFAULT_KINDS = ("prompt", "demos")
+
+
+class AgentModule(Module, Generic[AgentT]):
+    """A Module over somebody's agent, which it never writes (only ``apply`` does).
+
+    A plugin subclasses it for its framework. ``run`` executes the agent with the values that are
+    current in this context; what happens meanwhile is reported to ``current_call()`` and
+    ``model_call()`` by the seams that the plugin's ``instrument`` hook installs.
+    """
+
+    framework: str = ""
+
+    def __init__(self, agent: AgentT) -> None:
+        self.agent = agent
+
+    @abstractmethod
+    def slots(self) -> Sequence[Slot]:
+        """All places in the agent that could be trained; paths are stable and unique."""
+
+    @abstractmethod
+    def run(self, example: Any) -> object | Awaitable[object]:  # noqa: ANN401 (the framework's example)
+        """Execute the agent on one example with the current values; may be a coroutine."""
+
+    @abstractmethod
+    def apply(self, state: Mapping[str, object]) -> None:
+        """Write ``state`` into the user's agent."""
+
+    @abstractmethod
+    def export(self, state: Mapping[str, object], format: str = "") -> object:  # noqa: A002
+        """The agent with ``state`` as the framework's own object, usable without trace_bridge.
+
+        Raises:
+            ValueError: for a format that the plugin does not know, naming those it does.
+        """
+
+    def attached(self) -> AbstractContextManager[object]:
+        """While entered, calls that the user makes on the agent itself, in this context, read this
+        module's parameters and are recorded with them.
+        """
+        return nullcontext()
+
+    def nothing_to_train(self) -> str:
+        """Why there is no slot, for the error message."""
+        return "it has no parameters"
+
+    def clone(self, state: Mapping[str, object]) -> AgentModule[AgentT]:
+        """A Module over a copy of the agent that holds ``state``; the agent stays as it is."""
+        return type(self)(self.export(state))  # pyright: ignore[reportArgumentType]
+
+    def models(self) -> Sequence[object]:
+        """The framework's model clients that the agent would use now."""
+        return ()
+
+    def fingerprint(self) -> Mapping[str, object]:
+        """What, besides parameters and example, determines an output: code, models, versions.
+
+        Results in a journal are only reused while it stays the same. No secrets, no addresses
+        that differ between runs.
+        """
+        return {"framework": self.framework, "agent": type(self.agent).__qualname__}
+
+    def inputs(self, example: Any) -> Mapping[str, object]:  # noqa: ANN401 (the framework's example)
+        """What of an example the agent is given, by name."""
+        return dict(example)
+
+    def encode(self, example: Any) -> JSON:  # noqa: ANN401 (the framework's example)
+        """The example as JSON: it identifies the example in the journal."""
+        return jsonable(example)
+
+    def fields(self, output: object) -> Mapping[str, object] | None:
+        """The named parts of an output, if it is a record of several values."""
+        return None
+
+    def labelled(self, example: Any) -> Mapping[str, JSON]:  # noqa: ANN401 (the framework's example)
+        """The demonstrations that an example's labels make, by path of the demos parameter."""
+        return {}
+
+    def native(self, state: Mapping[str, object]) -> Mapping[str, JSON]:
+        """The framework's own JSON save file for ``state``, if there is such a thing.
+
+        ``Run.save`` puts its own data beside it under one more key, so one file serves both.
+        """
+        return {}
+
+    @cached_property
+    def _parameters(self) -> dict[str, Parameter]:
+        return {slot.path: slot.parameter() for slot in self.slots()}
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """One parameter for each slot; the same objects each time."""
+        return iter(self._parameters.items())
+
+    def default_paths(self) -> list[str]:
+        """What is trained unless the user names something else: prompts and demonstrations."""
+        return [path for path, p in self.named_parameters() if p.kind in _DEFAULT_KINDS]

@@ -1,0 +1,1 @@
+"""The loop: evaluate, propose, accept, keep a journal, stay inside the budget."""

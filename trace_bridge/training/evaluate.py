@@ -1,0 +1,264 @@
+"""Running candidates on examples: concurrently, each in its own context, journal first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from trace_bridge.graph import (
+    JSON,
+    Feedback,
+    Node,
+    Parameter,
+    Subgraph,
+    digest,
+    dump_subgraph,
+    jsonable,
+    load_subgraph,
+    subgraph,
+)
+from trace_bridge.graph.context import overlaid
+from trace_bridge.llm.base import BudgetExhaustedError, ModelUnavailableError, Usage, gate
+from trace_bridge.recording import Recorder, link
+from trace_bridge.recording.agent import AgentModule
+from trace_bridge.training.budget import Ledger, Meter
+from trace_bridge.training.journal import Journal
+from trace_bridge.training.metric import Metric, MetricError, judge
+from trace_bridge.training.records import Engine, Notes
+
+_BACKOFF = 0.5  # seconds before the first repetition after a provider's failure; doubles
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One candidate on one example.
+
+    Attributes:
+        score: the metric's, or the failure score.
+        text: the feedback in words.
+        output: the agent's output as JSON; None if it raised.
+        error: what the agent or the metric raised; the metric, if ``metric_failed``.
+        usage: what it cost; nothing in this session if it was ``reused``.
+        graph: the minimal subgraph, for training examples.
+    """
+
+    score: float
+    text: str
+    output: JSON
+    error: str
+    usage: Usage
+    seconds: float
+    metric_failed: bool = False
+    graph: dict[str, JSON] | None = None
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Examples of one split, with what identifies each of them in the journal."""
+
+    name: str
+    examples: Sequence[Any]
+    keys: Sequence[JSON]
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+
+class Evaluator:
+    """Evaluates candidates of one agent.
+
+    Args:
+        module: the agent.
+        metrics: what outputs are judged by.
+        salt: what, besides candidate and example, determines a result.
+        changed: told after each evaluation.
+    """
+
+    def __init__(
+        self, module: AgentModule[Any], metrics: Sequence[Metric], *, engine: Engine, ledger: Ledger,
+        journal: Journal, salt: str, changed: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self.module = module
+        self.metrics = metrics
+        self.engine = engine
+        self.ledger = ledger
+        self.journal = journal
+        self.salt = salt
+        self.notes = Notes()
+        self.reused = 0
+        self._changed = changed
+        self._pool = ThreadPoolExecutor(engine.concurrency, thread_name_prefix="trace_bridge")
+
+    def close(self) -> None:
+        """Wait for what is running and end the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def cost(self, candidates: Sequence[Mapping[str, object]], rows: Rows, indices: Sequence[int]) -> int:
+        """How many evaluations this would count that were not counted yet."""
+        keys = {key for state in candidates for index in indices for key in self._keys(state, rows, index)}
+        return self.ledger.uncounted(keys)
+
+    def _keys(self, state: Mapping[str, object], rows: Rows, index: int) -> list[str]:
+        return [
+            digest(self.salt, state, rows.keys[index], repeat) for repeat in range(self.engine.repeats)
+        ]
+
+    async def evaluate(
+        self, state: Mapping[str, object], rows: Rows, indices: Sequence[int], *, graphs: bool = False
+    ) -> list[Evaluation]:
+        """Evaluate a candidate on some examples, all repeats of each averaged, in their order.
+
+        All that was started is finished and journaled before an error leaves.
+
+        Raises:
+            BudgetExhaustedError: the model calls do not suffice.
+            ModelUnavailableError: a provider failed, again after the retries.
+        """
+        values = self.module.resolve(state)
+        jobs = [
+            self._one(values, rows, index, repeat, key, graphs=graphs)
+            for index in indices
+            for repeat, key in enumerate(self._keys(state, rows, index))
+        ]
+        results = await asyncio.gather(*jobs, return_exceptions=True)
+        done: list[Evaluation] = []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            done.append(result)
+            if result.metric_failed:
+                self.notes.add(result.error)
+        size = self.engine.repeats
+        return [_averaged(done[at : at + size]) for at in range(0, len(done), size)]
+
+    def subgraphs(self, evaluations: Sequence[Evaluation], parameters: Mapping[str, Parameter]) -> list[Subgraph]:
+        """The minimal subgraphs of evaluated training examples, over the live parameters."""
+        return [load_subgraph(e.graph, parameters) for e in evaluations if e.graph is not None]
+
+    async def _one(
+        self, values: Mapping[Parameter, object], rows: Rows, index: int, repeat: int, key: str, *, graphs: bool
+    ) -> Evaluation:
+        self.ledger.count(key)
+        row = self.journal.evaluation(key)
+        if row is not None:
+            self.reused += 1
+            self._changed()
+            return Evaluation(**{**row, "usage": Usage(**row["usage"]), "reused": True})
+        loop = asyncio.get_running_loop()
+        for attempt in range(self.engine.retries + 1):
+            work = _Work(self, values, rows.examples[index], repeat, key, loop, graphs=graphs)
+            context = contextvars.copy_context()
+            result = await loop.run_in_executor(self._pool, context.run, work.run)
+            if work.meter.refused is not None:
+                raise work.meter.refused
+            if work.meter.failure is None:
+                self._changed()
+                return result
+            if attempt < self.engine.retries:
+                await asyncio.sleep(_BACKOFF * 2**attempt)
+        error = work.meter.failure  # pyright: ignore[reportPossiblyUnboundVariable] retries >= 0
+        msg = (
+            f"the agent's model failed {self.engine.retries + 1} times on one example:"
+            f" {type(error).__name__}: {error}. What was finished is in the journal: run again to go on."
+        )
+        raise ModelUnavailableError(msg) from error
+
+
+class _Work:
+    """One evaluation in a worker thread, in a context of its own."""
+
+    def __init__(
+        self, evaluator: Evaluator, values: Mapping[Parameter, object], example: object, repeat: int,
+        key: str, loop: asyncio.AbstractEventLoop, *, graphs: bool,
+    ) -> None:  # fmt: skip
+        self.evaluator = evaluator
+        self.module = evaluator.module
+        self.values = values
+        self.example = example
+        self.key = key
+        self.loop = loop
+        self.graphs = graphs
+        self.meter = Meter(evaluator.ledger)
+        self.recorder = Recorder(self.module.inputs(example), repeat)
+
+    def wait(self, awaitable: Awaitable[Any]) -> Any:
+        """Run an awaitable on the run's event loop, in this thread's context."""
+        return asyncio.run_coroutine_threadsafe(_awaited(awaitable), self.loop).result()
+
+    def run(self) -> Evaluation:
+        """Evaluate; what succeeds is journaled here, so that an interrupted run keeps it too."""
+        started = time.monotonic()
+        gate.set(self.meter)
+        output, failure, node = self._run_agent()
+        feedback, problem = self._judge(output, failure)
+        graph = self._graph(node, feedback) if self.graphs else None
+        result = Evaluation(
+            score=self.evaluator.engine.failure_score if feedback.score is None else feedback.score,
+            text=feedback.text,
+            output=None if failure else jsonable(output),
+            error=failure or problem,
+            usage=self.meter.usage,
+            seconds=time.monotonic() - started,
+            metric_failed=bool(problem),
+            graph=graph,
+        )
+        if self.meter.refused is None and self.meter.failure is None:
+            self.evaluator.journal.keep_evaluation(self.key, asdict(result))
+        return result
+
+    def _run_agent(self) -> tuple[object, str, Node]:
+        output: object = None
+        failure = ""
+        with overlaid(self.values):
+            try:
+                with self.recorder.recording() as root:
+                    output = self.module.run(self.example)
+                    if inspect.isawaitable(output):
+                        output = self.wait(output)
+                    root.returns(output, self.module.fields(output))
+            except BudgetExhaustedError:
+                failure = "the budget is spent"
+            except Exception as error:  # noqa: BLE001 (whatever the agent raises is its output)
+                failure = f"{type(error).__name__}: {error}"
+                raised = getattr(error, "node", None)
+                output = raised if isinstance(raised, Node) else None
+        # a native agent's output is a node already
+        return output, failure, output if isinstance(output, Node) else link(self.recorder)
+
+    def _judge(self, output: object, failure: str) -> tuple[Feedback, str]:
+        if failure:
+            return Feedback(f"The agent failed: {failure}"), ""
+        plain = output.peek() if isinstance(output, Node) else output
+        try:
+            return judge(self.evaluator.metrics, self.example, plain, self.wait), ""
+        except BudgetExhaustedError:
+            return Feedback(), "the budget is spent"
+        except MetricError as error:
+            return Feedback(f"No score, since {error}"), str(error)
+
+    def _graph(self, node: Node, feedback: Feedback) -> dict[str, JSON]:
+        with overlaid(self.values):  # the subgraph keeps the values that were current
+            return dump_subgraph(subgraph({node: feedback}))
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+def _averaged(repeats: Sequence[Evaluation]) -> Evaluation:
+    """The first of some repeats, with the mean of their scores."""
+    first = repeats[0]
+    if len(repeats) == 1:
+        return first
+    score = sum(e.score for e in repeats) / len(repeats)
+    usage = functools.reduce(lambda total, e: total + e.usage, repeats, Usage())
+    return replace(first, score=score, usage=usage)
+

@@ -1,0 +1,359 @@
+"""The loop of ``optimize``, straight through: draw, run, propose, race, accept, judge."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from trace_bridge.graph import Parameter, digest, jsonable
+from trace_bridge.graph.context import overlaid
+from trace_bridge.llm.base import BudgetExhaustedError, ModelUnavailableError, Usage, gate
+from trace_bridge.optimizers.base import Change, Optimizer, Proposal, StepPlan, Trial
+from trace_bridge.recording.agent import AgentModule
+from trace_bridge.training.accept import improves, verdict
+from trace_bridge.training.budget import Ledger, Meter
+from trace_bridge.training.evaluate import Evaluation, Evaluator, Rows
+from trace_bridge.training.journal import Journal
+from trace_bridge.training.metric import MetricError
+from trace_bridge.training.records import Baseline, Engine, Progress, RunRecord, Verdict
+
+State = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be optimized, and the data for it."""
+
+    module: AgentModule[Any]
+    parameters: Sequence[Parameter]
+    train: Rows
+    validation: Rows
+    test: Rows
+    baselines: Mapping[str, State]
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What others do during a run, as plain callables."""
+
+    proposal_made: Callable[[RunRecord, Proposal], Proposal | None]
+    trial_finished: Callable[[RunRecord, Trial], object]
+    progress: Callable[[Progress], object]
+
+
+class _StopSearchError(Exception):
+    """The search ends here, for the reason given; the held-out comparison still follows."""
+
+
+class Search:
+    """One run: a search for a better candidate, and the comparison that decides."""
+
+    def __init__(
+        self, task: Task, optimizer: Optimizer, evaluator: Evaluator, *, engine: Engine,
+        ledger: Ledger, journal: Journal, hooks: Hooks,
+    ) -> None:  # fmt: skip
+        self.task = task
+        self.optimizer = optimizer
+        self.evaluator = evaluator
+        self.engine = engine
+        self.ledger = ledger
+        self.journal = journal
+        self.hooks = hooks
+        self.trials: list[Trial] = []
+        self.held_out: dict[str, Mapping[int, float]] = {}
+        self.stage = "starting"
+        self.stopped = ""
+        self.started = time.monotonic()
+        self.original = {p.name: p.base for p in task.parameters}
+        self.current = self.original
+        self.scores: Mapping[int, float] = {}  # of the current candidate, on the validation rows
+        self._spent = journal.spent()  # by earlier sessions
+
+    async def run(self) -> RunRecord:
+        """Search until nothing more is to be had, then compare on the held-out rows.
+
+        Whatever ends the search (budget, interruption, a failing provider) the best so far is
+        returned; only a run that could not even evaluate the original raises.
+        """
+        await self._begin()
+        try:
+            await self._search()
+        except (_StopSearchError, BudgetExhaustedError, ModelUnavailableError) as stop:
+            self.stopped = str(stop)
+        except asyncio.CancelledError:
+            self.stopped = "interrupted"
+            return self.record(Verdict(better=False, why="interrupted before the held-out comparison"))
+        return await self._finish()
+
+    # the search
+
+    async def _begin(self) -> None:
+        """Evaluate the original on the validation rows.
+
+        Raises:
+            MetricError: the metric failed on every row.
+        """
+        rows = self.task.validation
+        self._enter("evaluating the original")
+        evaluations = await self.evaluator.evaluate(self.original, rows, range(len(rows)))
+        if all(e.metric_failed for e in evaluations):
+            raise MetricError(evaluations[0].error)
+        if all(e.error for e in evaluations):
+            self.evaluator.notes.add(f"the original fails on every validation example: {evaluations[0].error}")
+        self.scores = dict(enumerate(e.score for e in evaluations))
+        per_evaluation = max(math.ceil(e.usage.calls / self.engine.repeats) for e in evaluations)
+        self.ledger.reserved_calls = per_evaluation * self._held_out_cost()
+        self._finish_trial(Trial(0, self.original, self.scores, "original", usage=_usage(evaluations)))
+
+    async def _search(self) -> None:
+        idle = 0
+        for step in itertools.count():
+            if all(score == 1.0 for score in self.scores.values()):
+                msg = "every validation example has a score of 1 already"
+                raise _StopSearchError(msg)
+            if idle >= self.engine.patience:
+                msg = f"no candidate was accepted in {idle} steps"
+                raise _StopSearchError(msg)
+            idle = 0 if await self._step(step) else idle + 1
+
+    async def _step(self, step: int) -> bool:
+        """One step; whether it changed the current candidate."""
+        plan = self.optimizer.plan(self.trials)
+        generator = random.Random(f"{self.engine.seed}/{step}")
+        train = self.task.train
+        batch = sorted(generator.sample(range(len(train)), min(plan.minibatch, len(train))))
+        self._afford([self.current], train, batch)
+        self._enter(f"step {step + 1}: running the current candidate")
+        runs = await self.evaluator.evaluate(self.current, train, batch, graphs=True)
+        self._enter(f"step {step + 1}: {plan.optimizer} proposes")
+        proposals = await self._propose(plan, runs, step)
+        candidates = [p for p in proposals if p.state]
+        if not candidates:
+            why = _why_nothing(proposals)
+            self._finish_trial(self._trial(Proposal((), "", plan.optimizer), {}, f"nothing to try: {why}"))
+            return False
+        if plan.gated:
+            candidates = await self._gate(candidates, runs, batch, step)
+        return bool(candidates) and await self._race(candidates, step)
+
+    async def _propose(self, plan: StepPlan, runs: Sequence[Evaluation], step: int) -> list[Proposal]:
+        """The proposals of this step, from the journal if they were made before."""
+        key = digest(
+            self.evaluator.salt, self.optimizer.settings(), step, self.current,
+            [t.scores for t in self.trials], [e.score for e in runs],
+        )  # fmt: skip
+        row = self.journal.proposals(key)
+        if row is not None:
+            return [_proposal(item) for item in row["proposals"]]
+        by_name = {parameter.name: parameter for parameter in self.task.parameters}
+        graphs = self.evaluator.subgraphs(runs, by_name)
+        token = gate.set(Meter(self.ledger))
+        try:
+            with overlaid(self.task.module.resolve(self.current)):
+                proposals = await self.optimizer.propose(
+                    graphs, self.task.parameters, self.trials, plan.proposals
+                )
+        finally:
+            gate.reset(token)
+        record = self.record()
+        proposals = [self.hooks.proposal_made(record, p) or p for p in proposals]
+        self.journal.keep_proposals(key, {"proposals": [jsonable(p) for p in proposals]})
+        return proposals
+
+    async def _gate(
+        self, candidates: Sequence[Proposal], runs: Sequence[Evaluation], batch: Sequence[int], step: int
+    ) -> list[Proposal]:
+        """Those that do no worse than the current candidate on the minibatch they answer to."""
+        needed = sum(e.score for e in runs)
+        passed: list[Proposal] = []
+        for proposal in candidates:
+            state = {**self.current, **proposal.state}
+            self._afford([state], self.task.train, batch)
+            self._enter(f"step {step + 1}: trying a proposal on the minibatch")
+            found = await self.evaluator.evaluate(state, self.task.train, batch, graphs=True)
+            total = sum(e.score for e in found)
+            if total >= needed:
+                passed.append(proposal)
+                continue
+            fate = f"worse on the minibatch: {total / len(batch):.3g} after {needed / len(batch):.3g}"
+            self._finish_trial(self._trial(proposal, {}, fate, _usage(found)))
+        return passed
+
+    async def _race(self, candidates: Sequence[Proposal], step: int) -> bool:
+        """Run candidates on common validation rows, halving them twice; accept the winner if better."""
+        rows = self.task.validation
+        rungs = _rungs(len(rows)) if len(candidates) > 1 else [range(len(rows))]
+        candidates = self._affordable(candidates, rungs)
+        scores: dict[int, dict[int, float]] = {number: {} for number in range(len(candidates))}
+        spent = dict.fromkeys(scores, Usage())
+        alive = list(scores)
+        for rung, indices in enumerate(rungs):
+            self._enter(f"step {step + 1}: {len(alive)} candidates on {indices[-1] + 1} validation rows")
+            for number in alive:
+                state = {**self.current, **candidates[number].state}
+                found = await self.evaluator.evaluate(state, rows, indices)
+                scores[number].update(zip(indices, (e.score for e in found), strict=True))
+                spent[number] += _usage(found)
+            alive.sort(key=lambda number: (-_mean(scores[number]), number))
+            if rung < len(rungs) - 1:
+                alive = alive[: math.ceil(len(alive) / 2)]
+        winner = alive[0]
+        better = improves(self.scores, scores[winner], self.engine.seed)
+        before = _mean(self.scores)
+        for number, proposal in enumerate(candidates):
+            won = number == winner and better
+            fate = "accepted" if won else f"{_mean(scores[number]):.3f} on validation, after {before:.3f}"
+            self._finish_trial(self._trial(proposal, scores[number], fate, spent[number]))
+        if better:
+            self.current = {**self.current, **candidates[winner].state}
+            self.scores = scores[winner]
+        return better
+
+    def _affordable(self, candidates: Sequence[Proposal], rungs: Sequence[range]) -> Sequence[Proposal]:
+        """As many of the candidates as the budget lets race to the end."""
+        for size in range(len(candidates), 0, -1):
+            alive, cost = size, 0
+            for rung in rungs:
+                cost += alive * len(rung) * self.engine.repeats
+                alive = math.ceil(alive / 2)
+            if cost <= self._available():
+                return candidates[:size]
+        msg = f"the budget of {self.ledger.budget.evaluations} evaluations is spent"
+        raise _StopSearchError(msg)
+
+    # what it costs
+
+    def _held_out_cost(self) -> int:
+        compared = 2 + len(self.task.baselines)
+        return compared * len(self.task.test) * self.engine.repeats
+
+    def _available(self) -> int:
+        return self.ledger.remaining - self._held_out_cost()
+
+    def _afford(self, states: Sequence[State], rows: Rows, indices: Sequence[int]) -> None:
+        cost = sum(self.evaluator.cost(state, rows, indices) for state in states)
+        if cost > self._available():
+            msg = f"the budget of {self.ledger.budget.evaluations} evaluations is spent"
+            raise _StopSearchError(msg)
+
+    # the comparison
+
+    async def _finish(self) -> RunRecord:
+        """Compare original and found on rows that no optimizer has seen."""
+        self.ledger.reserved_calls = 0
+        self._enter("comparing on held-out examples")
+        try:
+            await self._compare("original", self.original)
+            baselines = [await self._baseline(n, s) for n, s in self.task.baselines.items()]
+            if self.current == self.original:
+                self.held_out["found"] = self.held_out["original"]
+                return self.record(self._verdict(), baselines)
+            await self._compare("found", self.current)
+        except (BudgetExhaustedError, ModelUnavailableError) as error:
+            return self.record(Verdict(better=False, why=f"the held-out comparison failed: {error}"))
+        except asyncio.CancelledError:
+            return self.record(Verdict(better=False, why="interrupted in the held-out comparison"))
+        return self.record(self._verdict(), baselines)
+
+    async def _compare(self, name: str, state: State) -> Mapping[int, float]:
+        rows = self.task.test
+        found = await self.evaluator.evaluate(state, rows, range(len(rows)))
+        self.held_out[name] = dict(enumerate(e.score for e in found))
+        return self.held_out[name]
+
+    async def _baseline(self, name: str, state: State) -> Baseline:
+        scores = await self._compare(f"baseline {name}", {**self.original, **state})
+        return Baseline(name, state, _mean(scores), scores)
+
+    def _verdict(self) -> Verdict:
+        found = verdict(self.held_out["original"], self.held_out["found"], self.engine.seed)
+        if self.current == self.original:
+            return replace(found, why=f"no candidate was better on the validation examples ({self.stopped})")
+        return found
+
+    # what others see
+
+    def record(self, judged: Verdict | None = None, baselines: Sequence[Baseline] = ()) -> RunRecord:
+        """The run so far."""
+        judged = judged or Verdict(better=False, why="the search is still going on")
+        accepted = [trial for trial in self.trials if trial.fate in ("original", "accepted")]
+        original = Trial(0, self.original, {}, "original")
+        found = accepted[-1] if accepted else original
+        return RunRecord(
+            trials=tuple(self.trials),
+            best=found if judged.better else (self.trials[0] if self.trials else original),
+            found=found,
+            verdict=judged,
+            held_out=dict(self.held_out),
+            evaluations=self.ledger.evaluations,
+            reused=self.evaluator.reused,
+            usage=self._spent + self.ledger.session,
+            session=self.ledger.session,
+            seconds=time.monotonic() - self.started,
+            stopped=self.stopped,
+            baselines=tuple(baselines),
+            warnings=tuple(self.evaluator.notes.lines),
+            journal=self.journal.path,
+        )
+
+    def _trial(
+        self, proposal: Proposal, scores: Mapping[int, float], fate: str, usage: Usage | None = None
+    ) -> Trial:
+        state = {**self.current, **proposal.state}
+        return Trial(len(self.trials), state, scores, fate, proposal, usage or Usage())
+
+    def _finish_trial(self, trial: Trial) -> None:
+        self.trials.append(trial)
+        self.journal.keep_trial(trial.number, {**asdict(trial), "score": trial.score})
+        self.hooks.trial_finished(self.record(), trial)
+        score = "" if trial.score is None else f" {trial.score:.3f} on {len(trial.scores)} rows;"
+        self.report(f"trial {trial.number}:{score} {trial.fate}")
+
+    def _enter(self, stage: str) -> None:
+        self.stage = stage
+        self.report()
+
+    def report(self, note: str = "") -> None:
+        """Tell the live view where the run is."""
+        self.hooks.progress(
+            Progress(
+                stage=self.stage,
+                evaluations=self.ledger.evaluations,
+                total=self.ledger.budget.evaluations,
+                reused=self.evaluator.reused,
+                calls=(self._spent + self.ledger.session).calls,
+                best=_mean(self.scores) if self.scores else None,
+                note=note,
+            )
+        )
+
+
+def _rungs(size: int) -> list[range]:
+    """Validation rows in three parts, for races in which half of the candidates go on."""
+    third = math.ceil(size / 3)
+    parts = [range(0, third), range(third, min(2 * third, size)), range(min(2 * third, size), size)]
+    return [part for part in parts if part]
+
+
+def _mean(scores: Mapping[int, float]) -> float:
+    return math.fsum(scores.values()) / len(scores) if scores else 0.0
+
+
+def _usage(evaluations: Sequence[Evaluation]) -> Usage:
+    return sum((e.usage for e in evaluations), Usage())
+
+
+def _why_nothing(proposals: Sequence[Proposal]) -> str:
+    reasons = [c.reason for p in proposals for c in p.changes if not c.accepted]
+    reasons += [p.reasoning for p in proposals if not p.changes and p.reasoning]
+    return "; ".join(dict.fromkeys(reasons)) or "nothing was proposed"
+
+
+def _proposal(row: Mapping[str, Any]) -> Proposal:
+    return Proposal(tuple(Change(**change) for change in row["changes"]), row["reasoning"], row["optimizer"])

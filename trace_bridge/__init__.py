@@ -90,9 +90,9 @@ __version__ = "0.1.0"
 __all__ = [
     "LLM",
     "AgentModule",
+    "Bootstrap",
     "Budget",
     "BudgetExhaustedError",
-    "Bootstrap",
     "Call",
     "CallableLLM",
     "Change",

@@ -33,7 +33,7 @@ def llm(client: object) -> LLM | None:
 
 
 @hookspec
-def instrument() -> AbstractContextManager[object]:
+def instrument() -> AbstractContextManager[object] | None:
     """Return a context manager that installs the framework's seams while it is entered.
 
     Seams do nothing outside a run of ours; entering again only counts.

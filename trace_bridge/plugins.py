@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -77,7 +77,7 @@ def wrap(agent: object, manager: pluggy.PluginManager) -> AgentModule[Any] | Non
 
 
 @contextmanager
-def instrumented(manager: pluggy.PluginManager) -> Iterator[None]:
+def instrumented(manager: pluggy.PluginManager) -> Generator[None]:
     """All plugins' seams together, since frameworks nest."""
     with ExitStack() as stack:
         for seams in manager.hook.instrument():

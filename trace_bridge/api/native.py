@@ -1,4 +1,4 @@
-"""Agents written with trace_bridge itself: a Module, a bundled function, a function that uses them."""
+"""Agents written with trace_bridge itself: Modules, bundled functions, functions that use them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trace_bridge.recording.agent import AgentModule
 
 
 class NativeModule(AgentModule[Any]):
-    """A Module over a ``Module`` or a function; their own parameters read the overlay themselves."""
+    """A Module over a ``Module`` or a function, whose parameters read the overlay themselves."""
 
     framework = "trace_bridge"
 
@@ -58,8 +58,9 @@ class NativeModule(AgentModule[Any]):
 
     def fingerprint(self) -> Mapping[str, object]:
         """The agent's code."""
-        agent = self.agent
-        return {**super().fingerprint(), "code": code_digest(agent if inspect.isroutine(agent) else type(agent))}
+        is_function = isinstance(self._module, _FunctionModule)
+        code = code_digest(self._function() if is_function else type(self._module))
+        return {**super().fingerprint(), "code": code}
 
     def apply(self, state: Mapping[str, object]) -> None:
         """Make ``state`` the base values of the agent's parameters."""
@@ -79,8 +80,10 @@ class _FunctionModule(Module):
         inner = function.function if isinstance(function, Operator) else inspect.unwrap(function)
         variables = inspect.getclosurevars(inner)
         found = {**variables.globals, **variables.nonlocals}
-        self.uses = {
-            name: value for name, value in found.items() if isinstance(value, (Node, Operator, Module))
+        self.uses: dict[str, object] = {
+            name: value
+            for name, value in found.items()
+            if isinstance(value, (Node, Operator, Module))
         }
 
     def forward(self, *args: Any, **kwargs: Any) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pluggy
@@ -19,12 +20,12 @@ from trace_bridge.training.budget import Budget, Ledger
 from trace_bridge.training.evaluate import Evaluator, Rows
 from trace_bridge.training.journal import Journal
 from trace_bridge.training.metric import Metric, MetricLike, name_of
-from trace_bridge.training.records import Engine, Progress
+from trace_bridge.training.records import Engine, Notes, Progress, RunRecord
 from trace_bridge.training.search import Hooks, Search, Task
 from trace_bridge.training.split import split
 
 
-def optimize(
+def optimize(  # noqa: PLR0913 (one verb says it all)
     agent: object,
     trainset: Sequence[Any],
     metric: MetricLike,
@@ -98,41 +99,66 @@ async def optimize_async(  # noqa: PLR0913 (as optimize)
     module = module_of(agent, manager)
     parameters = trained(module, trainable)
     sets = split(trainset, valset, testset, seed=engine.seed, evaluations=budget.evaluations)
-    train, validation, test = (
+    rows = [
         _rows(module, name, examples)
         for name, examples in zip(("train", "validation", "test"), sets, strict=True)
-    )
-    task = Task(module, parameters, train, validation, test, dict(baselines or {}))
+    ]
+    task = Task(module, parameters, rows[0], rows[1], rows[2], dict(baselines or {}))
     _check_task(task, budget, engine)
     _offer_choices(task)
-    warnings = [f"{len(shared)} held-out examples are in the training data too" for shared in _shared(task)]
-    chosen = optimizer_of(
-        optimizer, parameters, model_of(llm, module, manager), engine.seed, warnings.append
-    )
+    notes = Notes()
+    model = model_of(llm, module, manager)
+    chosen = optimizer_of(optimizer, parameters, model, engine.seed, notes.add)
     metrics = _metrics(metric, module, manager)
-    salt = digest(module.fingerprint(), module.state_dict(), [code_digest(m) for m in _raw(metric)])
-    journal = Journal(
-        engine.journal, _run_key(task, chosen, engine, salt), _about(task, chosen, metrics),
-        resume=engine.resume,
-    )  # fmt: skip
+    code = [code_digest(function) for function in _raw(metric)]
+    salt = digest(module.fingerprint(), module.state_dict(), code)
+    _note_shared(task, notes)
+    job = _Job(task, chosen, metrics, salt, notes, manager)
+    return Run(await _execute(job, budget, engine, progress), module)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A run that is fully determined, apart from what it may spend."""
+
+    task: Task
+    optimizer: Optimizer
+    metrics: Sequence[Metric]
+    salt: str
+    notes: Notes
+    manager: pluggy.PluginManager
+
+
+async def _execute(
+    job: _Job, budget: Budget, engine: Engine, progress: Callable[[Progress], object] | bool
+) -> RunRecord:
+    """Run a job to its verdict, and leave nothing open."""
     view = LiveView() if progress is True else None
+    hook = job.manager.hook
     hooks = Hooks(
-        lambda run, proposal: manager.hook.proposal_made(run=run, proposal=proposal),
-        lambda run, trial: manager.hook.trial_finished(run=run, trial=trial),
+        lambda run, proposal: hook.proposal_made(run=run, proposal=proposal),
+        lambda run, trial: hook.trial_finished(run=run, trial=trial),
         view or (progress if callable(progress) else _silent),
     )
+    journal = Journal(engine.journal, _run_key(job, engine), _about(job), resume=engine.resume)
     ledger = Ledger(budget, journal)
-    search: Search
     evaluator = Evaluator(
-        module, metrics, engine=engine, ledger=ledger, journal=journal, salt=salt,
-        changed=lambda: search.report(),
+        job.task.module, job.metrics, engine=engine, ledger=ledger, journal=journal, salt=job.salt,
+        notes=job.notes,
     )  # fmt: skip
-    for warning in warnings:
-        evaluator.notes.add(warning)
-    search = Search(task, chosen, evaluator, engine=engine, ledger=ledger, journal=journal, hooks=hooks)
+    search = Search(
+        job.task,
+        job.optimizer,
+        evaluator,
+        engine=engine,
+        ledger=ledger,
+        journal=journal,
+        hooks=hooks,
+    )
+    evaluator.changed = search.report
     try:
-        with plugin_manager.instrumented(manager):
-            return Run(await search.run(), module)
+        with plugin_manager.instrumented(job.manager):
+            return await search.run()
     finally:
         evaluator.close()
         journal.close()
@@ -156,15 +182,16 @@ def _check_task(task: Task, budget: Budget, engine: Engine) -> None:
     for name, state in task.baselines.items():
         unknown = state.keys() - {parameter.name for parameter in task.parameters}
         if unknown:
-            msg = f"the baseline {name!r} sets {', '.join(sorted(unknown))}, which this run does not train"
+            paths = ", ".join(sorted(unknown))
+            msg = f"the baseline {name!r} sets {paths}, which this run does not train"
             raise LookupError(msg)
     compared = (2 + len(task.baselines)) * len(task.test) * engine.repeats
     needed = compared + len(task.validation) * engine.repeats
     if needed >= budget.evaluations:
         msg = (
-            f"Budget(evaluations={budget.evaluations}) leaves nothing for a search: the original takes"
-            f" {len(task.validation)} validation examples and the held-out comparison {compared}"
-            f" evaluations. Allow more than {needed}, or pass a smaller valset= and testset=."
+            f"Budget(evaluations={budget.evaluations}) leaves nothing for a search: the original"
+            f" takes {len(task.validation)} validation examples and the held-out comparison"
+            f" {compared} evaluations. Allow more than {needed}, or pass smaller sets."
         )
         raise ValueError(msg)
 
@@ -179,11 +206,12 @@ def _offer_choices(task: Task) -> None:
         parameter.choices = parameter.choices or offered.get(parameter.name, ())
 
 
-def _shared(task: Task) -> list[list[JSON]]:
-    """Held-out examples that the optimizer may have seen (none or one list)."""
+def _note_shared(task: Task, notes: Notes) -> None:
+    """Say so if the optimizer may have seen held-out examples."""
     seen = {canonical(key) for rows in (task.train, task.validation) for key in rows.keys}
-    shared = [key for key in task.test.keys if canonical(key) in seen]
-    return [shared] if shared else []
+    shared = sum(canonical(key) in seen for key in task.test.keys)
+    if shared:
+        notes.add(f"{shared} of {len(task.test)} held-out examples were searched on as well")
 
 
 def _raw(metric: MetricLike) -> list[object]:
@@ -211,23 +239,24 @@ def _metrics(
     return found
 
 
-def _run_key(task: Task, optimizer: Optimizer, engine: Engine, salt: str) -> str:
+def _run_key(job: _Job, engine: Engine) -> str:
     """What determines a run, apart from its budget: with a larger one it goes on."""
+    task = job.task
     return digest(
-        salt, task.train.keys, task.validation.keys, task.test.keys, task.baselines,
-        [parameter.name for parameter in task.parameters], optimizer.settings(), engine.seed,
+        job.salt, task.train.keys, task.validation.keys, task.test.keys, task.baselines,
+        [parameter.name for parameter in task.parameters], job.optimizer.settings(), engine.seed,
         engine.repeats, engine.failure_score, engine.patience,
     )  # fmt: skip
 
 
-def _about(task: Task, optimizer: Optimizer, metrics: Sequence[Metric]) -> dict[str, JSON]:
+def _about(job: _Job) -> dict[str, JSON]:
+    """What a person who opens the journal wants to know of a run."""
+    task = job.task
     return {
         "agent": type(task.module.agent).__qualname__,
         "framework": task.module.framework,
-        "optimizer": optimizer.name,
-        "metrics": [name_of(metric) for metric in metrics],
+        "optimizer": job.optimizer.name,
+        "metrics": [name_of(metric) for metric in job.metrics],
         "trained": [parameter.name for parameter in task.parameters],
         "examples": {rows.name: len(rows) for rows in (task.train, task.validation, task.test)},
     }
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,7 +29,9 @@ class Recording:
             RuntimeError: inside the block, or if the agent was not called in it.
         """
         if self._output is None:
-            msg = "nothing is recorded yet: call the agent inside the block, and read output after it"
+            msg = (
+                "nothing is recorded yet: call the agent inside the block, and read output after it"
+            )
             raise RuntimeError(msg)
         return self._output
 
@@ -40,7 +42,9 @@ class Recording:
 
     def finish(self, recorder: Recorder) -> None:
         """Work out the graph of what was recorded."""
-        outermost = [call for call in recorder.calls if call.parent is recorder.root and call.ended >= 0]
+        outermost = [
+            call for call in recorder.calls if call.parent is recorder.root and call.ended >= 0
+        ]
         if outermost and recorder.root.error is None:
             last = max(outermost, key=lambda call: call.ended)
             recorder.root.returns(last.output, last.fields)
@@ -49,7 +53,7 @@ class Recording:
 
 
 @contextmanager
-def record(agent: object) -> Iterator[Recording]:
+def record(agent: object) -> Generator[Recording]:
     """Record what ``agent`` does when it is called in the block, with the current values.
 
     Values that ``optimizer.step()`` has set hold for later blocks over the same agent; the
@@ -82,4 +86,6 @@ def _module(agent: object) -> AgentModule[Any]:
 
 def _stepped(module: AgentModule[Any]) -> bool:
     """Whether any value was set; if none was, the agent's own present values are to be used."""
-    return any(slot.get() != dict(module.named_parameters())[slot.path].base for slot in module.slots())
+    return any(
+        slot.get() != dict(module.named_parameters())[slot.path].base for slot in module.slots()
+    )

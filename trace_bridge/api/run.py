@@ -44,7 +44,7 @@ class TunedState:
         _write(agent, self.original, expected=[self.original, self.state], force=force)
 
     def export(self, agent: object, format: str = "") -> Any:  # noqa: A002
-        """A copy of ``agent`` with the values, as the framework's own object; see ``Run.export``."""
+        """A copy of ``agent`` with the values, in the framework's own form; see ``Run.export``."""
         module = module_of(agent, plugins.installed())
         _check(module, self.state, [self.original, self.state], force=False)
         return module.export(self.state, format)
@@ -122,7 +122,9 @@ class Run:
         target = Path(path)
         document = self.tuned.document(self._module)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        target.write_text(
+            json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+        )
         return target
 
     def __str__(self) -> str:
@@ -144,7 +146,7 @@ def load(path: str | Path) -> TunedState:
             raise ValueError(msg)
         return TunedState(ours["state"], ours["original"])
     except (KeyError, TypeError, json.JSONDecodeError) as error:
-        msg = f"{source} holds no values tuned by trace_bridge ({error!r}): write one with run.save(path)"
+        msg = f"{source} holds no tuned values ({error!r}): write such a file with run.save(path)"
         raise ValueError(msg) from error
 
 
@@ -157,12 +159,17 @@ def _write(
 
 
 def _check(
-    module: AgentModule[Any], state: Mapping[str, object], expected: list[Mapping[str, object]], *, force: bool
+    module: AgentModule[Any],
+    state: Mapping[str, object],
+    expected: list[Mapping[str, object]],
+    *,
+    force: bool,
 ) -> None:
     present = module.state_dict()
     missing = [path for path in state if path not in present]
     if missing:
-        msg = f"the agent has no {', '.join(missing)}; it has: {', '.join(present) or 'nothing trainable'}"
+        there = ", ".join(present) or "nothing trainable"
+        msg = f"the agent has no {', '.join(missing)}; it has: {there}"
         raise StateMismatchError(msg)
     strange = [path for path in state if all(present[path] != known[path] for known in expected)]
     if strange and not force:

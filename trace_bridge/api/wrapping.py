@@ -60,7 +60,9 @@ def trained(module: AgentModule[Any], patterns: Sequence[str] | None) -> list[Pa
         raise ValueError(msg)
     paths = module.default_paths() if patterns is None else select(known, patterns)
     if not paths:
-        msg = f"nothing is trained by default here; choose with trainable=, among: {', '.join(known)}"
+        msg = (
+            f"nothing is trained by default here; choose with trainable=, among: {', '.join(known)}"
+        )
         raise ValueError(msg)
     return [known[path] for path in paths]
 
@@ -88,7 +90,7 @@ def model_of(llm: object, module: AgentModule[Any], manager: pluggy.PluginManage
         return adapted
     if callable(llm):
         return CallableLLM(llm)
-    msg = f"llm={llm!r} is no model: pass a LiteLLM name, a function of messages, or a framework's client"
+    msg = f"llm={llm!r} is no model: pass a LiteLLM name, a function or a framework's client"
     raise TypeError(msg)
 
 
@@ -131,7 +133,10 @@ def _auto(
         _require_model([_made(OPTIMIZERS[name], None, seed) for name in groups])
     for name in groups.keys() - able.keys():
         left = ", ".join(sorted(groups[name]))
-        warn(f"{left}: not tuned, since {name} needs a model that proposes (llm= or TRACE_BRIDGE_MODEL)")
+        warn(
+            f"{left}: not tuned, since {name} needs a model that proposes"
+            " (llm= or TRACE_BRIDGE_MODEL)"
+        )
     return Auto([(_made(OPTIMIZERS[name], llm, seed), names) for name, names in able.items()])
 
 
@@ -140,7 +145,7 @@ def _require_model(optimizers: Iterable[Optimizer]) -> None:
         if optimizer.needs_llm and optimizer.llm is None:
             msg = (
                 f"{optimizer.name} needs a strong model that proposes, and none is configured: pass"
-                " llm=\"openai/gpt-4o\" (any LiteLLM name, function or framework client), or set"
+                ' llm="openai/gpt-4o" (any LiteLLM name, function or framework client), or set'
                 " TRACE_BRIDGE_MODEL. The embedded model is too weak for it. Optimizers that need"
                 f" none: {_NEED_NONE}."
             )

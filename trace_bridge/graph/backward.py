@@ -44,7 +44,7 @@ class Subgraph:
 
     def to(self, parameter: Parameter) -> Subgraph:
         """The part that connects ``parameter`` (the seeds' subgraph witnessed by it)."""
-        reached = {parameter}
+        reached: set[Node] = {parameter}
         for node in self.nodes:
             if any(parent in reached for parent in node.parents):
                 reached.add(node)
@@ -70,7 +70,9 @@ def subgraph(
         keep: called with a node and the index of one of its edges; an edge for which it is false
             is not followed. Use it to leave out weak evidence or to cut an interaction in steps.
     """
-    outputs = {node if given.about is None else given.about: given for node, given in feedback.items()}
+    outputs = {
+        node if given.about is None else given.about: given for node, given in feedback.items()
+    }
     seen: set[Node] = set(outputs)
     pending = list(outputs)
     while pending:

@@ -66,14 +66,15 @@ class Operator(Generic[_P, _R]):
         unsafe: bool = False, owner: object = None,
     ) -> None:  # fmt: skip
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            msg = f"bundle cannot record the generator function {function.__qualname__}; return a list"
+            name = function.__qualname__
+            msg = f"bundle cannot record the generator function {name}; return a list"
             raise TypeError(msg)
         functools.update_wrapper(self, function)
         self.function = function
         self.description = description or inspect.getdoc(function) or ""
         self._unsafe = unsafe
-        self._owner = owner
-        self._names = tuple(inspect.signature(function).parameters)
+        self.owner = owner
+        self.names = tuple(inspect.signature(function).parameters)
         self._source = source_of(function) if trainable else ""
         self.parameter = self._trainable_source() if trainable else None
 
@@ -89,7 +90,7 @@ class Operator(Generic[_P, _R]):
         self._attribute = name
 
     def __get__(self, instance: object, owner: type | None = None) -> Operator[..., _R]:
-        """A method: bound once per instance, with a parameter of its own."""
+        # a method: bound once per instance, with a parameter of its own
         if instance is None:
             return self
         bound = Operator(
@@ -104,13 +105,14 @@ class Operator(Generic[_P, _R]):
         return [] if self.parameter is None else [self.parameter]
 
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> Node:
+        """Call the function on the arguments' data, and record the call."""
         call = _Call(self, args, kwargs)
         if inspect.iscoroutinefunction(self.function):
             return cast("Node", call.run_async())  # awaitable, as the wrapped function's result
         return call.run()
 
-    def _implementation(self) -> Callable[..., Any]:
-        """The user's own function, or what stands for a changed source."""
+    def implementation(self) -> Callable[..., Any]:
+        """The user's own function, or what stands for it once its source has changed."""
         if self.parameter is None:
             return self.function
         source = cast("str", self.parameter.read())
@@ -121,8 +123,9 @@ class Operator(Generic[_P, _R]):
         runner = code_runner.get()
         if runner is None:
             msg = (
-                f"the source of {self.function.__qualname__} has changed, and no code runner is configured to run it:"
-                " pass bundle(trainable=True, unsafe=True) to run model-written code in this process"
+                f"the source of {self.function.__qualname__} has changed, and no code runner is"
+                " configured to run it: pass bundle(trainable=True, unsafe=True) to run"
+                " model-written code in this process"
             )
             raise UnsafeCodeError(msg)
         return lambda *args, **kwargs: runner.run(source, self.function.__name__, args, kwargs)
@@ -131,16 +134,18 @@ class Operator(Generic[_P, _R]):
 class _Call:
     """One call of an operator: what went in, what was read inside, what came out."""
 
-    def __init__(self, operator: Operator[..., Any], args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+    def __init__(
+        self, operator: Operator[..., Any], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> None:
         self.operator = operator
         self.args, self.kwargs = args, kwargs
         self.scope = context.Scope()
 
     def _invoke(self) -> object:
-        function = self.operator._implementation()  # noqa: SLF001 (one class in two parts)
+        function = self.operator.implementation()
         args = [unwrap(item) for item in self.args]
         kwargs = {name: unwrap(item) for name, item in self.kwargs.items()}
-        owner = self.operator._owner  # noqa: SLF001
+        owner = self.operator.owner
         return function(*args, **kwargs) if owner is None else function(owner, *args, **kwargs)
 
     def run(self) -> Node:
@@ -177,7 +182,7 @@ class _Call:
         return Node(data, operator.function.__name__, edges, description=operator.description)
 
     def _arguments(self) -> list[Edge]:
-        names = self.operator._names[self.operator._owner is not None :]  # noqa: SLF001
+        names = self.operator.names[self.operator.owner is not None :]
         labelled = [*zip(names, self.args, strict=False), *self.kwargs.items()]
         labelled += [(f"args_{index}", item) for index, item in enumerate(self.args[len(names) :])]
         edges: list[Edge] = []

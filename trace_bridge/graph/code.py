@@ -25,7 +25,8 @@ def code_digest(*objects: object) -> str:
     parts: list[str] = []
     pending = list(objects)
     while pending:
-        item = inspect.unwrap(pending.pop(0)) if callable(pending[0]) else pending.pop(0)
+        item = pending.pop(0)
+        item = inspect.unwrap(item) if callable(item) else item
         item = getattr(item, "__func__", item)
         if not isinstance(item, (types.FunctionType, type)) or id(item) in seen:
             continue

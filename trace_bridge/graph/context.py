@@ -6,7 +6,7 @@ meet; nothing in the graph is module state.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ tracing: ContextVar[bool] = ContextVar("tracing", default=True)
 
 
 @contextmanager
-def overlaid(values: Mapping[Parameter, object]) -> Iterator[None]:
+def overlaid(values: Mapping[Parameter, object]) -> Generator[None]:
     """Let ``values`` be the current ones in this context, on top of those already overlaid."""
     token = overlay.set({**overlay.get(), **values})
     try:
@@ -53,7 +53,7 @@ def overlaid(values: Mapping[Parameter, object]) -> Iterator[None]:
 
 
 @contextmanager
-def entered(new: Scope | None) -> Iterator[None]:
+def entered(new: Scope | None) -> Generator[None]:
     """Attribute the reads of this context to ``new`` (to nobody, for ``None``)."""
     token = scope.set(new)
     try:
@@ -63,7 +63,7 @@ def entered(new: Scope | None) -> Iterator[None]:
 
 
 @contextmanager
-def no_trace() -> Iterator[None]:
+def no_trace() -> Generator[None]:
     """Compute on nodes without keeping parents, in this context only; may be nested."""
     token = tracing.set(False)
     try:

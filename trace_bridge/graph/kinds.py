@@ -95,7 +95,11 @@ def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-for _name, _optimizer in (("prompt", "optoprime"), ("description", "optoprime"), ("code", "optoprime")):
+for _name, _optimizer in (
+    ("prompt", "optoprime"),
+    ("description", "optoprime"),
+    ("code", "optoprime"),
+):
     register_kind(Kind(_name, _is_text, str, _same, _optimizer))
 register_kind(Kind("demos", _is_demos, _dump, json.loads, "bootstrap"))
 register_kind(Kind("number", _is_number, _compact, json.loads))

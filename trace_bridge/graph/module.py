@@ -19,12 +19,12 @@ class Module:
     methods; each is found once, under the first path that leads to it.
     """
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (the user's signature)
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Do the work; subclasses define it."""
         msg = f"{type(self).__name__} does not define forward"
         raise NotImplementedError(msg)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (the user's signature)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward``."""
         return self.forward(*args, **kwargs)
 

@@ -1,5 +1,8 @@
 """Python's operators on nodes: each use makes a node that remembers its operands."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# (the standard library types some operators in part only, and data may be anything)
+
 from __future__ import annotations
 
 import operator
@@ -95,8 +98,12 @@ class Operators(ABC):
         return self.derive("getattr", getattr, self, name)
 
     def __call__(self, *args: object, **kwargs: object) -> Node:
+        """Call the value."""
+
         def call(function: Callable[..., object], *values: object) -> object:
-            return function(*values[: len(args)], **dict(zip(kwargs, values[len(args) :], strict=True)))
+            return function(
+                *values[: len(args)], **dict(zip(kwargs, values[len(args) :], strict=True))
+            )
 
         return self.derive("call", call, self, *args, *kwargs.values())
 

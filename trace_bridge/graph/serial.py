@@ -30,7 +30,9 @@ def dump_subgraph(graph: Subgraph) -> dict[str, JSON]:
         }
         for node in graph.nodes
     ]
-    feedback: list[JSON] = [[index[node], given.text, given.score] for node, given in graph.feedback]
+    feedback: list[JSON] = [
+        [index[node], given.text, given.score] for node, given in graph.feedback
+    ]
     return {"nodes": nodes, "feedback": feedback}
 
 
@@ -54,5 +56,7 @@ def load_subgraph(dumped: Mapping[str, Any], parameters: Mapping[str, Parameter]
                 item["data"], item["op"], edges, name=item["name"], description=item["description"]
             )
             nodes.append(made)
-    feedback = tuple((nodes[at], Feedback(text, score)) for at, text, score in dumped["feedback"])
-    return Subgraph(tuple(nodes), feedback, values)
+    feedback: list[tuple[Node, Feedback]] = [
+        (nodes[at], Feedback(text, score)) for at, text, score in dumped["feedback"]
+    ]
+    return Subgraph(tuple(nodes), tuple(feedback), values)

@@ -1,4 +1,4 @@
-"""A function's source out, and a function back in: the only place of the core that compiles code."""
+"""A function's source out, and a function back in: the only place that compiles code."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def source_of(function: Callable[..., object]) -> str:
     definition = tree.body[0]
     if not isinstance(definition, (ast.FunctionDef, ast.AsyncFunctionDef)):
         msg = f"{function!r} is not defined by a def, so its source cannot be trained"
-        raise ValueError(msg)
+        raise ValueError(msg)  # noqa: TRY004 (it is a function, of a kind without source)
     lines = text.splitlines(keepends=True)
     return "".join(lines[definition.lineno - 1 : definition.end_lineno])
 
@@ -90,9 +90,11 @@ class _Namespace(dict[str, Any]):
     def __init__(self, function: types.FunctionType) -> None:
         super().__init__(__builtins__=function.__globals__["__builtins__"])
         self._globals = function.__globals__
-        self._cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        self._cells = dict(
+            zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        )
 
-    def __missing__(self, name: str) -> Any:  # noqa: ANN401 (a namespace holds anything)
+    def __missing__(self, name: str) -> Any:
         if name in self._cells:
             return self._cells[name].cell_contents
         return self._globals[name]

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import TypeAlias, cast
 
-JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
 
 def jsonable(value: object) -> JSON:
@@ -24,7 +24,9 @@ def jsonable(value: object) -> JSON:
         items = [jsonable(item) for item in cast("set[object]", value)]
         return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {
+            field.name: jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
     if hasattr(type(value), "model_dump"):  # pydantic, which the core does not import
         return jsonable(value.model_dump(mode="json"))  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownArgumentType]
     if type(value).__str__ is object.__str__ and type(value).__repr__ is object.__repr__:

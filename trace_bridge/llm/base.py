@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
@@ -108,7 +108,7 @@ gate: ContextVar[Gate | None] = ContextVar("gate", default=None)
 
 
 @contextmanager
-def model_call(model: str) -> Iterator[ModelCall]:
+def model_call(model: str) -> Generator[ModelCall]:
     """Announce a model call to the gate of this context; outside a run of ours it does nothing.
 
     Raises:

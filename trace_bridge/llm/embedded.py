@@ -173,6 +173,11 @@ def embedded() -> EmbeddedServer:
         return _shared
 
 
+def is_embedded(model: str) -> bool:
+    """Whether ``model``, as clients name it (``openai/NAME``), is the shared server's model."""
+    return _shared is not None and model.rpartition("/")[2] == _shared.model
+
+
 def serve(order: dict[str, Any]) -> None:
     """Serve until stdin ends. It is what the child process runs; it never returns."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which may go on

@@ -17,14 +17,14 @@ class LiteLLM:
         options: passed on to ``litellm.acompletion`` (``api_base``, ``temperature``, ...).
     """
 
-    def __init__(self, model: str, *, retries: int = 3, **options: Any) -> None:  # noqa: ANN401
+    def __init__(self, model: str, *, retries: int = 3, **options: Any) -> None:
         self.model = model
         self.retries = retries
         self.options = options
 
     async def complete(self, messages: Sequence[Message]) -> Reply:
         """Ask the provider; LiteLLM's exceptions propagate."""
-        import litellm  # noqa: PLC0415 (seconds of import)
+        import litellm
 
         response: Any = await litellm.acompletion(  # pyright: ignore[reportUnknownMemberType]
             model=self.model, messages=list(messages), num_retries=self.retries, **self.options

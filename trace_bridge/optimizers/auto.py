@@ -25,7 +25,9 @@ class Auto(Optimizer):
     def _turn(self, history: Sequence[Trial]) -> tuple[Optimizer, frozenset[str]]:
         """Whose turn it is: the next after the one that proposed last."""
         names = [optimizer.name for optimizer, _ in self.turns]
-        last = next((t.proposal.optimizer for t in reversed(history) if t.proposal.optimizer in names), None)
+        last = next(
+            (t.proposal.optimizer for t in reversed(history) if t.proposal.optimizer in names), None
+        )
         return self.turns[(names.index(last) + 1) % len(names) if last else 0]
 
     def plan(self, history: Sequence[Trial]) -> StepPlan:

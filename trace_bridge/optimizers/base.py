@@ -145,11 +145,15 @@ class Optimizer(ABC):
 
     def settings(self) -> Mapping[str, object]:
         """What, besides its input, determines the proposals: part of the journal's keys."""
-        return {"optimizer": self.name, "seed": self.seed, "model": self.llm.model if self.llm else None}
+        return {
+            "optimizer": self.name,
+            "seed": self.seed,
+            "model": self.llm.model if self.llm else None,
+        }
 
     def random(self, history: Sequence[Trial]) -> random.Random:
         """A generator that is the same whenever the run is at this point."""
-        return random.Random(f"{self.seed}/{len(history)}")  # noqa: S311 (not for secrets)
+        return random.Random(f"{self.seed}/{len(history)}")
 
     def zero_feedback(self) -> None:
         """Drop the pending feedback of all parameters."""
@@ -170,7 +174,9 @@ class Optimizer(ABC):
             msg = f"{type(self).__name__} has no parameters to step: pass them to its constructor"
             raise ValueError(msg)
         # one backward leaves the same subgraph on every parameter that it reached
-        pending = {id(graph): graph for parameter in self.parameters for graph in parameter.feedback}
+        pending = {
+            id(graph): graph for parameter in self.parameters for graph in parameter.feedback
+        }
         if not pending:
             msg = "no feedback has reached any parameter: call output.backward(feedback) first"
             raise ValueError(msg)
@@ -221,4 +227,3 @@ def reached(subgraphs: Iterable[Subgraph], parameters: Sequence[Parameter]) -> l
     """Those of ``parameters`` that influenced an output: only they can be to blame."""
     found = {parameter for graph in subgraphs for parameter in graph.parameters}
     return [parameter for parameter in parameters if parameter in found]
-

@@ -48,7 +48,7 @@ class Bootstrap(Optimizer):
         self.proposals = proposals
         self.threshold = threshold
 
-    def plan(self, history: Sequence[Trial]) -> StepPlan:  # noqa: ARG002
+    def plan(self, history: Sequence[Trial]) -> StepPlan:
         """Many proposals, straight to the validation rows: there is no feedback to answer to."""
         return StepPlan(self.name, self.demos, self.proposals, gated=False)
 

@@ -61,7 +61,7 @@ class OptoPrime(Optimizer):
         self.minibatch = minibatch
         self.limit = limit
 
-    def plan(self, history: Sequence[Trial]) -> StepPlan:  # noqa: ARG002
+    def plan(self, history: Sequence[Trial]) -> StepPlan:
         """One proposal a step, in answer to the minibatch."""
         return StepPlan(self.name, self.minibatch, proposals=1, gated=True)
 
@@ -108,7 +108,11 @@ class OptoPrime(Optimizer):
     def _remembered(self, program: Program, history: Sequence[Trial]) -> str:
         names = {parameter.name for parameter in program.parameters}
         scored = [trial for trial in history if trial.score is not None]
-        shown = sorted(scored, key=lambda trial: trial.score or 0)[-self.memory :] if self.memory else []
+        shown = (
+            sorted(scored, key=lambda trial: trial.score or 0)[-self.memory :]
+            if self.memory
+            else []
+        )
         return "\n".join(
             f"score {trial.score:.3g}: "
             + "; ".join(
@@ -121,7 +125,7 @@ class OptoPrime(Optimizer):
 
     async def _ask(self, llm: LLM, program: Program, messages: Sequence[Message]) -> Proposal:
         """One proposal; a reply that cannot be used is told to the model once, with the reason."""
-        conversation = list(messages)
+        conversation: list[Message] = list(messages)
         proposal = Proposal((), optimizer=self.name)
         for _ in range(2):
             reply = await complete(llm, conversation)
@@ -136,10 +140,9 @@ class OptoPrime(Optimizer):
                 if not refused:
                     break
                 problem = "; ".join(f"{change.path} {change.reason}" for change in refused)
-            conversation += [
-                {"role": "assistant", "content": reply.text},
-                {"role": "user", "content": f"This cannot be used: {problem}. Answer again, in full."},
-            ]
+            retry = f"This cannot be used: {problem}. Answer again, in full."
+            conversation.append({"role": "assistant", "content": reply.text})
+            conversation.append({"role": "user", "content": retry})
         return proposal
 
     def _proposal(self, program: Program, suggestions: Suggestions) -> Proposal:
@@ -147,10 +150,16 @@ class OptoPrime(Optimizer):
         for name, text in suggestions.values.items():
             parameter = program.parameter_named(name)
             if parameter is None:
-                changes.append(Change(name, None, text, accepted=False, reason="is not one of the variables"))
+                changes.append(
+                    Change(name, None, text, accepted=False, reason="is not one of the variables")
+                )
                 continue
             try:
                 changes.append(judge_change(parameter, typed(parameter, text)))
             except ReplyError as error:
-                changes.append(Change(parameter.name, parameter.peek(), text, accepted=False, reason=str(error)))
+                changes.append(
+                    Change(
+                        parameter.name, parameter.peek(), text, accepted=False, reason=str(error)
+                    )
+                )
         return Proposal(tuple(changes), suggestions.reasoning, self.name)

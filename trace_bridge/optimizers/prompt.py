@@ -57,9 +57,11 @@ class Program:
     def definitions(self, graphs: Sequence[Subgraph]) -> str:
         """What the operations do, each once."""
         described = {
-            node.op: node.description for graph in graphs for node in graph.nodes if node.description
-            and not node.trainable
-        }  # fmt: skip
+            node.op: node.description
+            for graph in graphs
+            for node in graph.nodes
+            if node.description and not node.trainable
+        }
         return "\n".join(f"[{op}] {' '.join(text.split())}" for op, text in described.items())
 
     def trace(self, graph: Subgraph) -> str:

@@ -16,7 +16,8 @@ from trace_bridge.graph import Parameter, kind_named
 _THINKING = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 _REASONING = re.compile(r"<reasoning>(.*?)</reasoning>", re.DOTALL | re.IGNORECASE)
 _VARIABLE = re.compile(
-    r"<variable\s+name=[\"']?(?P<name>[^\"'>]+?)[\"']?(?:\s[^>]*)?>(?P<body>.*?)</variable>", re.DOTALL
+    r"<variable\s+name=[\"']?(?P<name>[^\"'>]+?)[\"']?(?:\s[^>]*)?>(?P<body>.*?)</variable>",
+    re.DOTALL,
 )
 _VALUE = re.compile(r"^\s*<value>(?P<value>.*)</value>\s*$", re.DOTALL)
 _FENCE = re.compile(r"^\s*```[\w-]*\n(?P<inner>.*?)\n?```\s*$", re.DOTALL)
@@ -80,7 +81,9 @@ def _from_json(body: str) -> dict[str, str]:
         suggested = found.get("suggestion", found.get("variables", found))
         if isinstance(suggested, dict):
             return {
-                str(name): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+                str(name): value
+                if isinstance(value, str)
+                else json.dumps(value, ensure_ascii=False)
                 for name, value in cast("dict[str, object]", suggested).items()
             }
     return {}

@@ -34,7 +34,7 @@ class AgentModule(Module, Generic[AgentT]):
         """All places in the agent that could be trained; paths are stable and unique."""
 
     @abstractmethod
-    def run(self, example: Any) -> object | Awaitable[object]:  # noqa: ANN401 (the framework's example)
+    def run(self, example: Any) -> object | Awaitable[object]:
         """Execute the agent on one example with the current values; may be a coroutine."""
 
     @abstractmethod
@@ -50,8 +50,9 @@ class AgentModule(Module, Generic[AgentT]):
         """
 
     def attached(self) -> AbstractContextManager[object]:
-        """While entered, calls that the user makes on the agent itself, in this context, read this
-        module's parameters and are recorded with them.
+        """A context in which calls of the agent itself read this module's parameters.
+
+        They are recorded with them, too; ``trace_bridge.record`` enters it.
         """
         return nullcontext()
 
@@ -75,11 +76,11 @@ class AgentModule(Module, Generic[AgentT]):
         """
         return {"framework": self.framework, "agent": type(self.agent).__qualname__}
 
-    def inputs(self, example: Any) -> Mapping[str, object]:  # noqa: ANN401 (the framework's example)
+    def inputs(self, example: Any) -> Mapping[str, object]:
         """What of an example the agent is given, by name."""
         return dict(example)
 
-    def encode(self, example: Any) -> JSON:  # noqa: ANN401 (the framework's example)
+    def encode(self, example: Any) -> JSON:
         """The example as JSON: it identifies the example in the journal."""
         return jsonable(example)
 
@@ -87,7 +88,7 @@ class AgentModule(Module, Generic[AgentT]):
         """The named parts of an output, if it is a record of several values."""
         return None
 
-    def labelled(self, example: Any) -> Mapping[str, JSON]:  # noqa: ANN401 (the framework's example)
+    def labelled(self, example: Any) -> Mapping[str, JSON]:
         """The demonstrations that an example's labels make, by path of the demos parameter."""
         return {}
 

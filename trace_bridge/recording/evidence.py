@@ -53,7 +53,9 @@ def _items(value: object) -> Iterable[object]:
 
 def identifiable(value: object) -> bool:
     """Whether the identity of ``value`` proves anything (small values are shared by Python)."""
-    return not isinstance(value, _SMALL) and not (isinstance(value, (str, bytes)) and len(value) < 2)  # noqa: PLR2004
+    return not isinstance(value, _SMALL) and not (
+        isinstance(value, (str, bytes)) and len(value) < 2
+    )
 
 
 def normalized(text: str) -> str:

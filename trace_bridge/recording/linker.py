@@ -24,7 +24,7 @@ _INPUTS = -1
 
 
 def link(recorder: Recorder) -> Node:
-    """The output of a finished run (its failure, if it failed) as a node, with all that led to it."""
+    """The output of a finished run (its failure, if it failed) as a node with its graph."""
     return _Linker(recorder).output()
 
 
@@ -100,7 +100,9 @@ class _Linker:
                 unexplained.append(leaf)
         if unexplained:
             produced = self._produced(before)
-            found |= {s: e for s, e in explain_text(unexplained, produced, self.known) if s not in found}
+            found |= {
+                s: e for s, e in explain_text(unexplained, produced, self.known) if s not in found
+            }
         return found
 
     def _produced(self, before: int) -> list[Produced]:
@@ -119,7 +121,12 @@ class _Linker:
 
         This is what reveals numbers, flags and branches, which no comparison of values can.
         """
-        seen = {source for explained in self.explained for found in explained.values() for source in found}
+        seen = {
+            source
+            for explained in self.explained
+            for found in explained.values()
+            for source in found
+        }
         followers: dict[int, list[Call]] = defaultdict(list)
         for call in sorted(self.recorder.calls, key=lambda call: call.started):
             if call.parent is not None and call.ended >= 0:
@@ -128,7 +135,9 @@ class _Linker:
             position = self.owners.get(value)
             if position is None or name not in self.calls[position].fields:
                 continue
-            if moment < self.calls[position].ended:  # of another object, gone since, at that address
+            if (
+                moment < self.calls[position].ended
+            ):  # of another object, gone since, at that address
                 continue
             if (position, name) in seen or (position, "") in seen:
                 continue

@@ -8,7 +8,7 @@ only be judged once it is known where the value went.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -59,7 +59,7 @@ class Call:
     def component(
         self, op: str, inputs: Mapping[str, object], parameters: Mapping[str, Parameter],
         description: str = "",
-    ) -> Iterator[Call]:  # fmt: skip
+    ) -> Generator[Call]:  # fmt: skip
         """Record a call, inside this one, of something that makes values; yields the call.
 
         Args:
@@ -72,13 +72,15 @@ class Call:
             yield call
 
     @contextmanager
-    def frame(self, op: str, inputs: Mapping[str, object], description: str = "") -> Iterator[Call]:
+    def frame(
+        self, op: str, inputs: Mapping[str, object], description: str = ""
+    ) -> Generator[Call]:
         """Record a call, inside this one, of something that only calls others; yields the call."""
         with self._inside(Call(self.recorder, self, op, inputs, None, description)) as call:
             yield call
 
     @contextmanager
-    def _inside(self, call: Call) -> Iterator[Call]:
+    def _inside(self, call: Call) -> Generator[Call]:
         self.recorder.calls.append(call)
         token = _current.set(call)
         try:
@@ -91,7 +93,7 @@ class Call:
             _current.reset(token)
 
     @contextmanager
-    def entered(self) -> Iterator[None]:
+    def entered(self) -> Generator[None]:
         """Record below this call in a thread that did not inherit the context."""
         token = _current.set(self)
         try:
@@ -131,7 +133,7 @@ class Recorder:
         self.root = Call(self, None, "agent", self.inputs, None, "")
 
     @contextmanager
-    def recording(self) -> Iterator[Call]:
+    def recording(self) -> Generator[Call]:
         """Record what this context (and what inherits it) does; yields the outermost frame."""
         token = _current.set(self.root)
         try:

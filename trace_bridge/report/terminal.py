@@ -56,9 +56,12 @@ def summary(run: RunRecord) -> str:
     tried = len(run.trials) - 1
     lines = [str(run.verdict)]
     lines += [
-        f"baseline {b.name}: {b.score:.3f} on the same {len(b.scores)} examples" for b in run.baselines
+        f"baseline {b.name}: {b.score:.3f} on the same {len(b.scores)} examples"
+        for b in run.baselines
     ]
-    lines.append(f"search: {tried} candidates tried; ended because {run.stopped or 'it was complete'}")
+    lines.append(
+        f"search: {tried} candidates tried; ended because {run.stopped or 'it was complete'}"
+    )
     cached = f" ({run.usage.cached} from a cache)" if run.usage.cached else ""
     lines.append(
         f"cost: {run.evaluations} evaluations, {run.usage.calls} model calls{cached},"

@@ -79,12 +79,12 @@ class Evaluator:
         module: the agent.
         metrics: what outputs are judged by.
         salt: what, besides candidate and example, determines a result.
-        changed: told after each evaluation.
+        notes: gets what users should know of evaluations.
     """
 
     def __init__(
-        self, module: AgentModule[Any], metrics: Sequence[Metric], *, engine: Engine, ledger: Ledger,
-        journal: Journal, salt: str, changed: Callable[[], None],
+        self, module: AgentModule[Any], metrics: Sequence[Metric], *, engine: Engine,
+        ledger: Ledger, journal: Journal, salt: str, notes: Notes,
     ) -> None:  # fmt: skip
         self.module = module
         self.metrics = metrics
@@ -92,27 +92,33 @@ class Evaluator:
         self.ledger = ledger
         self.journal = journal
         self.salt = salt
-        self.notes = Notes()
+        self.notes = notes
         self.reused = 0
-        self._changed = changed
+        self.changed: Callable[[], object] = _nobody
         self._pool = ThreadPoolExecutor(engine.concurrency, thread_name_prefix="trace_bridge")
 
     def close(self) -> None:
         """Wait for what is running and end the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def cost(self, candidates: Sequence[Mapping[str, object]], rows: Rows, indices: Sequence[int]) -> int:
+    def cost(self, state: Mapping[str, object], rows: Rows, indices: Sequence[int]) -> int:
         """How many evaluations this would count that were not counted yet."""
-        keys = {key for state in candidates for index in indices for key in self._keys(state, rows, index)}
+        keys = {key for index in indices for key in self._keys(state, rows, index)}
         return self.ledger.uncounted(keys)
 
     def _keys(self, state: Mapping[str, object], rows: Rows, index: int) -> list[str]:
         return [
-            digest(self.salt, state, rows.keys[index], repeat) for repeat in range(self.engine.repeats)
+            digest(self.salt, state, rows.keys[index], repeat)
+            for repeat in range(self.engine.repeats)
         ]
 
     async def evaluate(
-        self, state: Mapping[str, object], rows: Rows, indices: Sequence[int], *, graphs: bool = False
+        self,
+        state: Mapping[str, object],
+        rows: Rows,
+        indices: Sequence[int],
+        *,
+        graphs: bool = False,
     ) -> list[Evaluation]:
         """Evaluate a candidate on some examples, all repeats of each averaged, in their order.
 
@@ -139,19 +145,28 @@ class Evaluator:
         size = self.engine.repeats
         return [_averaged(done[at : at + size]) for at in range(0, len(done), size)]
 
-    def subgraphs(self, evaluations: Sequence[Evaluation], parameters: Mapping[str, Parameter]) -> list[Subgraph]:
+    def subgraphs(
+        self, evaluations: Sequence[Evaluation], parameters: Mapping[str, Parameter]
+    ) -> list[Subgraph]:
         """The minimal subgraphs of evaluated training examples, over the live parameters."""
         return [load_subgraph(e.graph, parameters) for e in evaluations if e.graph is not None]
 
     async def _one(
-        self, values: Mapping[Parameter, object], rows: Rows, index: int, repeat: int, key: str, *, graphs: bool
+        self,
+        values: Mapping[Parameter, object],
+        rows: Rows,
+        index: int,
+        repeat: int,
+        key: str,
+        *,
+        graphs: bool,
     ) -> Evaluation:
         self.ledger.count(key)
         row = self.journal.evaluation(key)
         if row is not None:
             self.reused += 1
-            self._changed()
-            return Evaluation(**{**row, "usage": Usage(**row["usage"]), "reused": True})
+            self.changed()
+            return _evaluation(row)
         loop = asyncio.get_running_loop()
         for attempt in range(self.engine.retries + 1):
             work = _Work(self, values, rows.examples[index], repeat, key, loop, graphs=graphs)
@@ -160,14 +175,15 @@ class Evaluator:
             if work.meter.refused is not None:
                 raise work.meter.refused
             if work.meter.failure is None:
-                self._changed()
+                self.changed()
                 return result
             if attempt < self.engine.retries:
                 await asyncio.sleep(_BACKOFF * 2**attempt)
         error = work.meter.failure  # pyright: ignore[reportPossiblyUnboundVariable] retries >= 0
         msg = (
             f"the agent's model failed {self.engine.retries + 1} times on one example:"
-            f" {type(error).__name__}: {error}. What was finished is in the journal: run again to go on."
+            f" {type(error).__name__}: {error}. What was finished is in the journal:"
+            " run again to go on."
         )
         raise ModelUnavailableError(msg) from error
 
@@ -176,8 +192,8 @@ class _Work:
     """One evaluation in a worker thread, in a context of its own."""
 
     def __init__(
-        self, evaluator: Evaluator, values: Mapping[Parameter, object], example: object, repeat: int,
-        key: str, loop: asyncio.AbstractEventLoop, *, graphs: bool,
+        self, evaluator: Evaluator, values: Mapping[Parameter, object], example: object,
+        repeat: int, key: str, loop: asyncio.AbstractEventLoop, *, graphs: bool,
     ) -> None:  # fmt: skip
         self.evaluator = evaluator
         self.module = evaluator.module
@@ -249,8 +265,18 @@ class _Work:
             return dump_subgraph(subgraph({node: feedback}))
 
 
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
 async def _awaited(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
+
+
+def _evaluation(row: dict[str, Any]) -> Evaluation:
+    """What the journal kept."""
+    found: dict[str, Any] = {**row, "usage": Usage(**row["usage"]), "reused": True}
+    return Evaluation(**found)
 
 
 def _averaged(repeats: Sequence[Evaluation]) -> Evaluation:
@@ -261,4 +287,3 @@ def _averaged(repeats: Sequence[Evaluation]) -> Evaluation:
     score = sum(e.score for e in repeats) / len(repeats)
     usage = functools.reduce(lambda total, e: total + e.usage, repeats, Usage())
     return replace(first, score=score, usage=usage)
-

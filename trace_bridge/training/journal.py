@@ -55,7 +55,9 @@ class Journal:
         self.path = None if path is None else Path(path)
         self._lock = threading.Lock()
         self._connection = self._open()
-        found = self._execute("SELECT max(id) FROM runs WHERE key = ?", key)[0][0] if resume else None
+        found = (
+            self._execute("SELECT max(id) FROM runs WHERE key = ?", key)[0][0] if resume else None
+        )
         if found is None:
             self._execute(
                 "INSERT INTO runs(key, about, started) VALUES (?, ?, ?)",
@@ -72,11 +74,15 @@ class Journal:
             connection = sqlite3.connect(
                 self.path or ":memory:", check_same_thread=False, isolation_level=None, timeout=30
             )
-            connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait, a kill loses nothing
+            connection.execute(
+                "PRAGMA journal_mode = WAL"
+            )  # readers do not wait, a kill loses nothing
             connection.execute("PRAGMA synchronous = NORMAL")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > _VERSION:
-                msg = f"{self.path} was written by a newer trace_bridge (journal version {version}): upgrade"
+                msg = (
+                    f"{self.path} was written by a newer trace_bridge (version {version}): upgrade"
+                )
                 raise JournalError(msg)
             connection.executescript(_SCHEMA)
             connection.execute(f"PRAGMA user_version = {_VERSION}")

@@ -13,7 +13,7 @@ from trace_bridge.llm.base import BudgetExhaustedError
 class Metric(Protocol):
     """``(example, output)`` to feedback; sync or async."""
 
-    def __call__(self, example: Any, output: Any, /) -> FeedbackLike | Awaitable[FeedbackLike]:  # noqa: ANN401
+    def __call__(self, example: Any, output: Any, /) -> FeedbackLike | Awaitable[FeedbackLike]:
         """Judge ``output`` for ``example``."""
         ...
 
@@ -26,7 +26,10 @@ class MetricError(RuntimeError):
 
 
 def judge(
-    metrics: Sequence[Metric], example: object, output: object, wait: Callable[[Awaitable[Any]], Any]
+    metrics: Sequence[Metric],
+    example: object,
+    output: object,
+    wait: Callable[[Awaitable[Any]], Any],
 ) -> Feedback:
     """The feedback of all metrics together: the mean of the scores, the texts joined.
 

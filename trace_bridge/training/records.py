@@ -87,7 +87,8 @@ class Verdict:
         )
         if self.better:
             return f"better: {compared}"
-        return f"no reliable gain: {compared}; a gain below {self.detectable:.2f} could not have been seen"
+        limit = f"a gain below {self.detectable:.2f} could not have been seen"
+        return f"no reliable gain: {compared}; {limit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class RunRecord:
         best: the trial whose values the run recommends: the original unless the verdict is good.
         found: the candidate that did best in the search, whatever the verdict.
         verdict: what held-out data says of ``found``.
-        held_out: scores on the held-out examples, by their index, of ``"original"`` and ``"found"``.
+        held_out: scores of ``"original"`` and ``"found"`` on the held-out examples, by index.
         evaluations: counted against the budget; ``reused`` of them came from the journal.
         usage: spent in all sessions of the run; ``session`` of it in this one.
         seconds: the wall time of this session.
@@ -139,7 +140,7 @@ class Progress:
 
     Attributes:
         stage: what is being done now.
-        evaluations: counted so far, of ``total`` that the budget allows; ``reused`` from the journal.
+        evaluations: counted so far (``reused`` of them looked up), of ``total`` in the budget.
         calls: model calls of all sessions.
         best: mean validation score of the current candidate.
         note: something worth a line of its own.

@@ -88,7 +88,9 @@ class Search:
             self.stopped = str(stop)
         except asyncio.CancelledError:
             self.stopped = "interrupted"
-            return self.record(Verdict(better=False, why="interrupted before the held-out comparison"))
+            return self.record(
+                Verdict(better=False, why="interrupted before the held-out comparison")
+            )
         return await self._finish()
 
     # the search
@@ -105,11 +107,15 @@ class Search:
         if all(e.metric_failed for e in evaluations):
             raise MetricError(evaluations[0].error)
         if all(e.error for e in evaluations):
-            self.evaluator.notes.add(f"the original fails on every validation example: {evaluations[0].error}")
+            self.evaluator.notes.add(
+                f"the original fails on every validation example: {evaluations[0].error}"
+            )
         self.scores = dict(enumerate(e.score for e in evaluations))
         per_evaluation = max(math.ceil(e.usage.calls / self.engine.repeats) for e in evaluations)
         self.ledger.reserved_calls = per_evaluation * self._held_out_cost()
-        self._finish_trial(Trial(0, self.original, self.scores, "original", usage=_usage(evaluations)))
+        self._finish_trial(
+            Trial(0, self.original, self.scores, "original", usage=_usage(evaluations))
+        )
 
     async def _search(self) -> None:
         idle = 0
@@ -128,7 +134,7 @@ class Search:
         generator = random.Random(f"{self.engine.seed}/{step}")
         train = self.task.train
         batch = sorted(generator.sample(range(len(train)), min(plan.minibatch, len(train))))
-        self._afford([self.current], train, batch)
+        self._afford(self.current, train, batch)
         self._enter(f"step {step + 1}: running the current candidate")
         runs = await self.evaluator.evaluate(self.current, train, batch, graphs=True)
         self._enter(f"step {step + 1}: {plan.optimizer} proposes")
@@ -136,13 +142,17 @@ class Search:
         candidates = [p for p in proposals if p.state]
         if not candidates:
             why = _why_nothing(proposals)
-            self._finish_trial(self._trial(Proposal((), "", plan.optimizer), {}, f"nothing to try: {why}"))
+            self._finish_trial(
+                self._trial(Proposal((), "", plan.optimizer), {}, f"nothing to try: {why}")
+            )
             return False
         if plan.gated:
             candidates = await self._gate(candidates, runs, batch, step)
         return bool(candidates) and await self._race(candidates, step)
 
-    async def _propose(self, plan: StepPlan, runs: Sequence[Evaluation], step: int) -> list[Proposal]:
+    async def _propose(
+        self, plan: StepPlan, runs: Sequence[Evaluation], step: int
+    ) -> list[Proposal]:
         """The proposals of this step, from the journal if they were made before."""
         key = digest(
             self.evaluator.salt, self.optimizer.settings(), step, self.current,
@@ -167,26 +177,32 @@ class Search:
         return proposals
 
     async def _gate(
-        self, candidates: Sequence[Proposal], runs: Sequence[Evaluation], batch: Sequence[int], step: int
+        self,
+        candidates: Sequence[Proposal],
+        runs: Sequence[Evaluation],
+        batch: Sequence[int],
+        step: int,
     ) -> list[Proposal]:
         """Those that do no worse than the current candidate on the minibatch they answer to."""
         needed = sum(e.score for e in runs)
         passed: list[Proposal] = []
         for proposal in candidates:
             state = {**self.current, **proposal.state}
-            self._afford([state], self.task.train, batch)
+            self._afford(state, self.task.train, batch)
             self._enter(f"step {step + 1}: trying a proposal on the minibatch")
             found = await self.evaluator.evaluate(state, self.task.train, batch, graphs=True)
             total = sum(e.score for e in found)
             if total >= needed:
                 passed.append(proposal)
                 continue
-            fate = f"worse on the minibatch: {total / len(batch):.3g} after {needed / len(batch):.3g}"
+            fate = (
+                f"worse on the minibatch: {total / len(batch):.3g} after {needed / len(batch):.3g}"
+            )
             self._finish_trial(self._trial(proposal, {}, fate, _usage(found)))
         return passed
 
     async def _race(self, candidates: Sequence[Proposal], step: int) -> bool:
-        """Run candidates on common validation rows, halving them twice; accept the winner if better."""
+        """Race candidates on common validation rows, halving them twice; keep a better winner."""
         rows = self.task.validation
         rungs = _rungs(len(rows)) if len(candidates) > 1 else [range(len(rows))]
         candidates = self._affordable(candidates, rungs)
@@ -194,7 +210,9 @@ class Search:
         spent = dict.fromkeys(scores, Usage())
         alive = list(scores)
         for rung, indices in enumerate(rungs):
-            self._enter(f"step {step + 1}: {len(alive)} candidates on {indices[-1] + 1} validation rows")
+            self._enter(
+                f"step {step + 1}: {len(alive)} candidates on {indices[-1] + 1} validation rows"
+            )
             for number in alive:
                 state = {**self.current, **candidates[number].state}
                 found = await self.evaluator.evaluate(state, rows, indices)
@@ -208,14 +226,20 @@ class Search:
         before = _mean(self.scores)
         for number, proposal in enumerate(candidates):
             won = number == winner and better
-            fate = "accepted" if won else f"{_mean(scores[number]):.3f} on validation, after {before:.3f}"
+            fate = (
+                "accepted"
+                if won
+                else f"{_mean(scores[number]):.3f} on validation, after {before:.3f}"
+            )
             self._finish_trial(self._trial(proposal, scores[number], fate, spent[number]))
         if better:
             self.current = {**self.current, **candidates[winner].state}
             self.scores = scores[winner]
         return better
 
-    def _affordable(self, candidates: Sequence[Proposal], rungs: Sequence[range]) -> Sequence[Proposal]:
+    def _affordable(
+        self, candidates: Sequence[Proposal], rungs: Sequence[range]
+    ) -> Sequence[Proposal]:
         """As many of the candidates as the budget lets race to the end."""
         for size in range(len(candidates), 0, -1):
             alive, cost = size, 0
@@ -236,9 +260,8 @@ class Search:
     def _available(self) -> int:
         return self.ledger.remaining - self._held_out_cost()
 
-    def _afford(self, states: Sequence[State], rows: Rows, indices: Sequence[int]) -> None:
-        cost = sum(self.evaluator.cost(state, rows, indices) for state in states)
-        if cost > self._available():
+    def _afford(self, state: State, rows: Rows, indices: Sequence[int]) -> None:
+        if self.evaluator.cost(state, rows, indices) > self._available():
             msg = f"the budget of {self.ledger.budget.evaluations} evaluations is spent"
             raise _StopSearchError(msg)
 
@@ -256,7 +279,9 @@ class Search:
                 return self.record(self._verdict(), baselines)
             await self._compare("found", self.current)
         except (BudgetExhaustedError, ModelUnavailableError) as error:
-            return self.record(Verdict(better=False, why=f"the held-out comparison failed: {error}"))
+            return self.record(
+                Verdict(better=False, why=f"the held-out comparison failed: {error}")
+            )
         except asyncio.CancelledError:
             return self.record(Verdict(better=False, why="interrupted in the held-out comparison"))
         return self.record(self._verdict(), baselines)
@@ -274,12 +299,16 @@ class Search:
     def _verdict(self) -> Verdict:
         found = verdict(self.held_out["original"], self.held_out["found"], self.engine.seed)
         if self.current == self.original:
-            return replace(found, why=f"no candidate was better on the validation examples ({self.stopped})")
+            return replace(
+                found, why=f"no candidate was better on the validation examples ({self.stopped})"
+            )
         return found
 
     # what others see
 
-    def record(self, judged: Verdict | None = None, baselines: Sequence[Baseline] = ()) -> RunRecord:
+    def record(
+        self, judged: Verdict | None = None, baselines: Sequence[Baseline] = ()
+    ) -> RunRecord:
         """The run so far."""
         judged = judged or Verdict(better=False, why="the search is still going on")
         accepted = [trial for trial in self.trials if trial.fate in ("original", "accepted")]
@@ -337,7 +366,7 @@ class Search:
 def _rungs(size: int) -> list[range]:
     """Validation rows in three parts, for races in which half of the candidates go on."""
     third = math.ceil(size / 3)
-    parts = [range(0, third), range(third, min(2 * third, size)), range(min(2 * third, size), size)]
+    parts = [range(third), range(third, min(2 * third, size)), range(min(2 * third, size), size)]
     return [part for part in parts if part]
 
 
@@ -356,4 +385,6 @@ def _why_nothing(proposals: Sequence[Proposal]) -> str:
 
 
 def _proposal(row: Mapping[str, Any]) -> Proposal:
-    return Proposal(tuple(Change(**change) for change in row["changes"]), row["reasoning"], row["optimizer"])
+    return Proposal(
+        tuple(Change(**change) for change in row["changes"]), row["reasoning"], row["optimizer"]
+    )

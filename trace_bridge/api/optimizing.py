@@ -114,7 +114,8 @@ async def optimize_async(  # noqa: PLR0913 (as optimize)
     salt = digest(module.fingerprint(), module.state_dict(), code)
     _note_shared(task, notes)
     job = _Job(task, chosen, metrics, salt, notes, manager)
-    return Run(await _execute(job, budget, engine, progress), module)
+    watch = LiveView() if progress is True else progress or _silent
+    return Run(await _execute(job, budget, engine, watch), module)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +131,14 @@ class _Job:
 
 
 async def _execute(
-    job: _Job, budget: Budget, engine: Engine, progress: Callable[[Progress], object] | bool
+    job: _Job, budget: Budget, engine: Engine, watch: Callable[[Progress], object]
 ) -> RunRecord:
     """Run a job to its verdict, and leave nothing open."""
-    view = LiveView() if progress is True else None
     hook = job.manager.hook
     hooks = Hooks(
         lambda run, proposal: hook.proposal_made(run=run, proposal=proposal),
         lambda run, trial: hook.trial_finished(run=run, trial=trial),
-        view or (progress if callable(progress) else _silent),
+        watch,
     )
     journal = Journal(engine.journal, _run_key(job, engine), _about(job), resume=engine.resume)
     ledger = Ledger(budget, journal)
@@ -162,8 +162,8 @@ async def _execute(
     finally:
         evaluator.close()
         journal.close()
-        if view is not None:
-            view.close()
+        if isinstance(watch, LiveView):
+            watch.close()
 
 
 def _silent(_progress: Progress) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from trace_bridge import plugins
+from trace_bridge.api.native import NativeModule
 from trace_bridge.api.wrapping import module_of
 from trace_bridge.graph import Node, Parameter
 from trace_bridge.recording import Recorder, link
@@ -58,9 +59,15 @@ def record(agent: object) -> Generator[Recording]:
 
     Values that ``optimizer.step()`` has set hold for later blocks over the same agent; the
     agent itself is never written.
+
+    Raises:
+        TypeError: no plugin knows the agent, or it needs none because it makes nodes by itself.
     """
     manager = plugins.installed()
     module = _module(agent)
+    if isinstance(module, NativeModule):
+        msg = "a native agent records itself: give feedback to the node that it returns"
+        raise TypeError(msg)
     recording = Recording(module)
     recorder = Recorder()
     try:

@@ -56,10 +56,17 @@ class TunedState:
 
 
 class Run:
-    """One finished ``optimize``."""
+    """One finished ``optimize``.
+
+    Attributes:
+        record: all that happened, as data.
+        original: the values that the run started from, by path.
+    """
 
     def __init__(self, record: RunRecord, module: AgentModule[Any]) -> None:
         self.record = record
+        present = module.state_dict()
+        self.original: Mapping[str, object] = {path: present[path] for path in record.best.state}
         self._module = module
 
     @property
@@ -76,11 +83,6 @@ class Run:
     def trials(self) -> tuple[Trial, ...]:
         """All candidates, the original first."""
         return self.record.trials
-
-    @property
-    def original(self) -> Mapping[str, object]:
-        """The values that the run started from, by path."""
-        return {path: self._module.state_dict()[path] for path in self.best.state}
 
     @property
     def tuned(self) -> TunedState:

@@ -205,13 +205,20 @@ def _is_number(data: object) -> bool:
 
 
 def unwrap(value: _T) -> _T:
-    """``value`` with the nodes in it, at any depth of list, tuple, dict and set, as their data."""
+    """``value`` with the nodes in it, at any depth of list, tuple, dict and set, as their data.
+
+    What holds no nodes stays the same object: the user's code may write to it.
+    """
     if isinstance(value, Node):
         return cast("_T", unwrap(value.read()))
     if type(value) in (list, tuple, set, frozenset):
         items = cast("Sequence[object]", value)
-        return cast("_T", type(value)(unwrap(item) for item in items))  # pyright: ignore[reportCallIssue]
-    if type(value) is dict:
+        made = [unwrap(item) for item in items]
+        if any(new is not old for new, old in zip(made, items, strict=True)):
+            return cast("_T", type(value)(made))  # pyright: ignore[reportCallIssue]
+    elif type(value) is dict:
         pairs = cast("Mapping[object, object]", value)
-        return cast("_T", {key: unwrap(item) for key, item in pairs.items()})
+        changed = {key: unwrap(item) for key, item in pairs.items()}
+        if any(changed[key] is not item for key, item in pairs.items()):
+            return cast("_T", changed)
     return value

@@ -46,9 +46,11 @@ class Ledger:
         self._lock = threading.Lock()
         self.session = Usage()
 
-    def count(self, key: str) -> None:
-        """Count an evaluation, once however often it is asked for."""
+    def count(self, key: str) -> bool:
+        """Count an evaluation, once however often it is asked for; whether this was the first."""
+        first = key not in self._evaluated
         self._evaluated.add(key)
+        return first
 
     def uncounted(self, keys: set[str]) -> int:
         """How many of these evaluations would be counted anew."""

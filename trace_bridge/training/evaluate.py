@@ -161,10 +161,10 @@ class Evaluator:
         *,
         graphs: bool,
     ) -> Evaluation:
-        self.ledger.count(key)
+        first = self.ledger.count(key)
         row = self.journal.evaluation(key)
         if row is not None:
-            self.reused += 1
+            self.reused += first
             self.changed()
             return _evaluation(row)
         loop = asyncio.get_running_loop()

@@ -221,4 +221,5 @@ def unwrap(value: _T) -> _T:
         changed = {key: unwrap(item) for key, item in pairs.items()}
         if any(changed[key] is not item for key, item in pairs.items()):
             return cast("_T", changed)
+        return cast("_T", pairs)
     return value

@@ -1,0 +1,153 @@
+"""Runs: light copies of a program at work, and how a call finds the run that it belongs to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, cast
+
+import dspy
+from dspy.dsp.utils.settings import main_thread_config, thread_local_overrides
+
+from trace_bridge import Slot
+from trace_bridge_dspy.copies import LightCopy
+from trace_bridge_dspy.layout import Layout, Site
+from trace_bridge_dspy.slots import rebake, write
+
+MARK = "_trace_bridge_run"  # the attribute of our copies (never of the user's objects)
+
+
+class Attached:
+    """Calls of a program's own objects read the parameters of ``layout``."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    def site(self, value: Any) -> Site | None:
+        """What is known of ``value``, a predictor, module or tool."""
+        return self.layout.site(value)
+
+    @contextmanager
+    def entered(self) -> Generator[None]:
+        """Let this be what calls in this context belong to."""
+        token = active.set(self)
+        try:
+            yield
+        finally:
+            active.reset(token)
+
+
+class Run(Attached):
+    """One execution of a copy that was made for it with the values current now."""
+
+    def __init__(self, layout: Layout, program: dspy.Module) -> None:
+        super().__init__(layout)
+        self.alive = True
+        copy = LightCopy()
+        self.program: dspy.Module = copy.copy(program)
+        # keyed by identity, which is safe as long as the run keeps the copies
+        self.sites: dict[int, Site] = {}
+        self._copies = copy
+        for item in layout.walk.found:
+            site = layout.sites[id(item.value)]
+            made = copy.find(item.value)
+            if made is not None:
+                self.sites[id(made)] = site
+                change(made, site)
+                if isinstance(made, dspy.Module):
+                    vars(made)[MARK] = self
+        self.context = contextvars.copy_context()
+
+    def __deepcopy__(self, memo: object) -> Run:
+        return self  # a deep copy of our copy (BestOfN) belongs to the same run
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _nothing, ()  # a run is no part of what a user pickles
+
+    def site(self, value: Any) -> Site | None:
+        """What is known of ``value``: a copy of this run, a copy of one, or an original."""
+        return self.sites.get(id(value)) or self.layout.site(value)
+
+    @contextmanager
+    def entered(self) -> Generator[None]:
+        """Run in this context, with DSPy's trace (a list that it appends to) of its own."""
+        own: dict[str, Any] = {} if dspy.settings.trace is None else {"trace": []}
+        with super().entered(), dspy.context(**own):
+            self.context = contextvars.copy_context()
+            try:
+                yield
+            finally:
+                self.alive = False
+
+    def reenter(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call ``function`` in the run's context, from a thread that did not inherit it.
+
+        The recording, the gate, the values and DSPy's settings are those of the run; what the
+        thread itself has set with ``dspy.context`` stays on top.
+        """
+        own = _own_settings()
+
+        def inside() -> Any:
+            with dspy.context(**own):
+                return function(*args, **kwargs)
+
+        return self.context.copy().run(inside)
+
+    async def areenter(
+        self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any, **kwargs: Any
+    ) -> Any:
+        """``reenter`` for a coroutine function."""
+        own = _own_settings()
+
+        async def inside() -> Any:
+            with dspy.context(**own):
+                return await function(*args, **kwargs)
+
+        loop = asyncio.get_running_loop()
+        return await loop.create_task(inside(), context=self.context.copy())
+
+
+active: ContextVar[Attached | None] = ContextVar("trace_bridge_dspy_active", default=None)
+
+
+def stray(module: dspy.Module) -> Run | None:
+    """The run that ``module`` is a copy for, if this context is not inside it (a raw thread)."""
+    run = object.__getattribute__(module, "__dict__").get(MARK)
+    if run is None or not run.alive or active.get() is run:
+        return None
+    return run
+
+
+def change(value: Any, site: Site) -> None:
+    """Give a copy of a predictor or tool the values that are current."""
+    write(value, site.slots, lambda slot: _current(site, slot))
+    if site.tools:
+        rebake(value, site.tools, lambda slot: _shown(site, slot))
+
+
+def differs(predictor: dspy.Predict, site: Site) -> bool:
+    """Whether other values than the predictor's own are current."""
+    return any(_current(site, slot) != slot.get(predictor) for slot in site.slots) or any(
+        _shown(site, slot) != slot.get() for slot in site.tools
+    )
+
+
+def _current(site: Site, slot: Slot) -> object:
+    return site.parameters[slot.path.rpartition(":")[2]].peek()
+
+
+def _shown(site: Site, slot: Slot) -> object:
+    return site.parameters[f"tools.{cast('dspy.Tool', slot.owner).name}"].peek()
+
+
+def _own_settings() -> dict[str, Any]:
+    """What this thread has set; DSPy 3.0 copies the global settings into it as well."""
+    overrides: dict[str, Any] = thread_local_overrides.get()
+    return {k: v for k, v in overrides.items() if v is not main_thread_config.get(k)}
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,126 @@
+"""The trainable places of a predictor and of a tool, and how values are written into them.
+
+Signature classes are shared between copies of a predictor, so they are never changed in place:
+``with_instructions`` and ``with_updated_fields`` give new classes (DSPy 3.0 to 3.4). Field prefixes
+are no slots, since no adapter reads them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import dspy
+
+from trace_bridge import Slot, jsonable
+
+_INSTRUCTIONS = "Plain text: what the model has to do with the input fields. No field values."
+_DEMOS = "Each object has values for the signature's fields, inputs and outputs."
+_FIELD = "What the field holds, in one or two sentences; shown to the model beside its name."
+_TOOL = "What the tool does and when to use it; shown to the model that chooses tools."
+
+# A signature is a pydantic class that takes a millisecond to make; candidates repeat.
+_CACHED = 512
+
+
+@functools.lru_cache(maxsize=_CACHED)
+def _with_instructions(signature: type[dspy.Signature], text: str) -> type[dspy.Signature]:
+    return signature.with_instructions(text)
+
+
+@functools.lru_cache(maxsize=_CACHED)
+def _with_description(
+    signature: type[dspy.Signature], field: str, text: str
+) -> type[dspy.Signature]:
+    return signature.with_updated_fields(field, desc=text)
+
+
+def of_predictor(predictor: dspy.Predict, join: Callable[[str], str]) -> Iterator[Slot]:
+    """The slots of a predictor; ``join`` makes a slot's name a path."""
+    signature = predictor.signature
+    yield Slot(
+        path=join("instructions"), owner=predictor, attribute="signature", kind="prompt",
+        decode=lambda signature: signature.instructions, encode=_with_instructions,
+        description=f"instructions for {signature.signature}", constraint=_INSTRUCTIONS,
+    )  # fmt: skip
+    yield Slot(
+        path=join("demos"), owner=predictor, attribute="demos", kind="demos", decode=_plain,
+        encode=functools.partial(_examples, tuple(signature.input_fields)),
+        description=f"demonstrations for {signature.signature}", constraint=_DEMOS,
+    )  # fmt: skip
+    for field in signature.fields:
+        yield Slot(
+            path=join(f"desc.{field}"), owner=predictor, attribute="signature", kind="description",
+            decode=functools.partial(_description, field),
+            encode=functools.partial(_described, field),
+            description=f"description of the field {field}", constraint=_FIELD,
+        )  # fmt: skip
+
+
+def of_tool(tool: dspy.Tool, path: str, reader: dspy.Predict | None) -> Slot:
+    """The slot of a tool; ``reader`` is the predictor that chooses between tools."""
+    return Slot(
+        path=path, owner=tool, attribute="desc", kind="description",
+        decode=lambda desc: desc or "", encode=lambda _, desc: desc, feeds=reader,
+        description=f"description of the tool {tool.name}", constraint=_TOOL,
+    )  # fmt: skip
+
+
+def _description(field: str, signature: type[dspy.Signature]) -> str:
+    extra = signature.model_fields[field].json_schema_extra
+    return str(cast("Mapping[str, object]", extra).get("desc") or "")
+
+
+def _described(field: str, signature: type[dspy.Signature], text: str) -> type[dspy.Signature]:
+    return _with_description(signature, field, text)
+
+
+def plain_demo(demo: Any) -> dict[str, Any]:
+    """A demonstration (``dspy.Example`` or dict) as JSON, without DSPy's own keys."""
+    store = demo.items(include_dspy=False) if isinstance(demo, dspy.Example) else demo.items()
+    return {
+        str(key): jsonable(value)
+        for key, value in store
+        if key != "augmented" and not str(key).startswith("dspy_")
+    }
+
+
+def _plain(demos: Sequence[Any]) -> list[dict[str, Any]]:
+    return [plain_demo(demo) for demo in demos]
+
+
+def _examples(inputs: Sequence[str], present: Sequence[Any], demos: Sequence[Any]) -> list[Any]:
+    """``demos`` as DSPy's examples; one that is there already is kept, with its rich types."""
+    kept = [(plain_demo(demo), demo) for demo in present]
+    made: list[Any] = []
+    for demo in demos:
+        known = next((original for plain, original in kept if plain == demo), None)
+        keys = [name for name in inputs if name in demo]
+        made.append(dspy.Example(**demo).with_inputs(*keys) if known is None else known)
+    return made
+
+
+def write(owner: Any, slots: Sequence[Slot], values: Callable[[Slot], object]) -> None:
+    """Give ``owner`` (or a copy of it) the values that it does not hold yet."""
+    for slot in slots:
+        value = values(slot)
+        if value != slot.get(owner):
+            slot.put(owner, value)
+
+
+def rebake(predictor: dspy.Predict, tools: Sequence[Slot], values: Callable[[Slot], object]) -> None:
+    """Renew the text of changed tools in the predictor's instructions, where it still stands.
+
+    ``ReAct`` renders its tools into the instructions of its predictor once, when it is made
+    (``ReActV2`` when it runs). So the rule, when both are changed: instructions first; then a
+    tool's original text is replaced by the new one wherever the new instructions still hold it.
+    """
+    text = before = predictor.signature.instructions
+    for slot in tools:
+        tool = cast("dspy.Tool", slot.owner)
+        desc = values(slot)
+        if desc != slot.get():
+            text = text.replace(str(tool), str(tool.model_copy(update={"desc": desc})))
+    if text != before:
+        predictor.signature = _with_instructions(predictor.signature, text)

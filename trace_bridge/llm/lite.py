@@ -23,12 +23,18 @@ class LiteLLM:
         self.options = options
 
     async def complete(self, messages: Sequence[Message]) -> Reply:
-        """Ask the provider; LiteLLM's exceptions propagate."""
+        """Ask the provider; LiteLLM's exceptions propagate once the retries are used up."""
         import litellm
+        import tenacity
 
-        response: Any = await litellm.acompletion(  # pyright: ignore[reportUnknownMemberType]
-            model=self.model, messages=list(messages), num_retries=self.retries, **self.options
+        litellm.suppress_debug_info = True  # or it prints advertisements when a call fails
+        attempts = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(self.retries + 1),
+            wait=tenacity.wait_random_exponential(multiplier=0.5, max=30),
+            retry=tenacity.retry_if_exception(_may_pass),
+            reraise=True,
         )
+        response: Any = await attempts(self._ask, messages)
         choice = response.choices[0]
         usage = getattr(response, "usage", None)
         return Reply(
@@ -40,3 +46,17 @@ class LiteLLM:
             ),
             choice.finish_reason or "stop",
         )
+
+    async def _ask(self, messages: Sequence[Message]) -> Any:
+        import litellm
+
+        ask: Any = litellm.acompletion  # typed in parts only
+        # LiteLLM's own retries would repeat what cannot pass, such as a wrong key
+        settings = {"num_retries": 0, "max_retries": 0, **self.options}
+        return await ask(model=self.model, messages=list(messages), **settings)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether a failure may be gone at the next try: rate limits, time-outs, failing servers."""
+    status = getattr(error, "status_code", None)
+    return isinstance(status, int) and (status in (408, 409, 429) or status >= 500)

@@ -70,11 +70,11 @@ def subgraph(
         keep: called with a node and the index of one of its edges; an edge for which it is false
             is not followed. Use it to leave out weak evidence or to cut an interaction in steps.
     """
-    outputs = {
-        node if given.about is None else given.about: given for node, given in feedback.items()
-    }
-    seen: set[Node] = set(outputs)
-    pending = list(outputs)
+    said = tuple(
+        (node if given.about is None else given.about, given) for node, given in feedback.items()
+    )
+    seen = {node for node, _ in said}
+    pending = list(seen)
     while pending:
         node = pending.pop()
         for index, parent in enumerate(node.parents):
@@ -84,7 +84,7 @@ def subgraph(
     nodes = sorted(seen, key=_order)  # creation order is topological: parents exist before children
     return Subgraph(
         tuple(nodes),
-        tuple(outputs.items()),
+        said,
         {node: node.peek() for node in nodes if node.trainable},  # pyright: ignore[reportArgumentType] trainable nodes are Parameters
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, SupportsFloat, TypeAlias, cast
 
 if TYPE_CHECKING:
     from trace_bridge.graph.node import Node
@@ -42,11 +42,11 @@ def as_feedback(value: FeedbackLike) -> Feedback:
     if isinstance(value, tuple):
         pair = cast("tuple[object, ...]", value)
         match pair:
-            case (int() | float() as score, str() as text):
+            case (SupportsFloat() as score, str() as text):
                 return Feedback(text=text, score=float(score))
             case _:
                 pass
-    elif hasattr(type(value), "__float__"):  # numbers, and numpy's without importing numpy
+    elif isinstance(value, SupportsFloat):  # numbers, and numpy's without importing numpy
         return Feedback(score=float(value))
     msg = (
         f"feedback must be a str, a number, a (number, str) pair or Feedback, not {value!r}"

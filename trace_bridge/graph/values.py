@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import TypeAlias, cast
 
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # noise in a key
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
 
@@ -29,9 +31,11 @@ def jsonable(value: object) -> JSON:
         }
     if hasattr(type(value), "model_dump"):  # pydantic, which the core does not import
         return jsonable(value.model_dump(mode="json"))  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownArgumentType]
+    if hasattr(type(value), "tolist"):  # numpy, whose text leaves out the middle of long arrays
+        return jsonable(value.tolist())  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownArgumentType]
     if type(value).__str__ is object.__str__ and type(value).__repr__ is object.__repr__:
-        return f"<{type(value).__qualname__}>"  # the default repr shows an address: noise in a key
-    return str(value)
+        return f"<{type(value).__qualname__}>"
+    return _ADDRESS.sub("", str(value))
 
 
 def canonical(value: object) -> str:
@@ -41,4 +45,6 @@ def canonical(value: object) -> str:
 
 def digest(*values: object) -> str:
     """A key for ``values``: 128 bits of SHA-256 over their canonical JSON, in hex."""
-    return hashlib.sha256("\x1f".join(map(canonical, values)).encode()).hexdigest()[:32]
+    text = "\x1f".join(map(canonical, values))
+    # a cut-off reply may end in half a character, which is no UTF-8
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]

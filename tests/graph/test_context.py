@@ -1,0 +1,214 @@
+"""Overlays, scopes and switches belong to one thread or task."""
+
+import asyncio
+import contextvars
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trace_bridge.graph import Module, Parameter, bundle, context, no_trace, node
+
+
+class Agent(Module):
+    def __init__(self):
+        self.first = node("first", trainable=True)
+        self.second = node("second", trainable=True)
+
+    def values(self):
+        return self.first.peek(), self.second.peek()
+
+
+BASE = ("first", "second")
+
+
+async def _stack(agent, plan, seen):
+    """Enter and leave overlays in a nested way, yielding to the other tasks in between."""
+    if not plan:
+        return
+    before = agent.values()
+    state = plan[0]
+    try:
+        with agent.using(state):
+            inside = (state.get("self:first", before[0]), state.get("self:second", before[1]))
+            await asyncio.sleep(0)
+            assert agent.values() == inside
+            await _stack(agent, plan[1:], seen)
+            await asyncio.sleep(0)
+            assert agent.values() == inside
+            seen.append(inside)
+            if len(plan) % 2:
+                raise KeyError(plan)
+    except KeyError:
+        pass
+    assert agent.values() == before
+
+
+_states = st.dictionaries(
+    st.sampled_from(["self:first", "self:second"]), st.text("abc", min_size=1), max_size=2
+)
+
+
+@given(st.lists(st.lists(_states, max_size=4), min_size=1, max_size=6))
+def test_overlays_of_tasks_never_meet(plans):
+    agent, seen = Agent(), []
+
+    async def run():
+        await asyncio.gather(*(_stack(agent, plan, seen) for plan in plans))
+
+    asyncio.run(run())
+    assert agent.values() == BASE
+    assert len(seen) == sum(map(len, plans))
+
+
+def test_overlays_of_threads_never_meet():
+    agent = Agent()
+    barrier = threading.Barrier(8)
+
+    def work(number):
+        generator = random.Random(number)
+        barrier.wait()
+        for turn in range(200):
+            value = f"{number}/{turn}"
+            with agent.using({"self:first": value}):
+                if generator.random() < 0.5:
+                    with agent.using({"self:second": value}):
+                        assert agent.values() == (value, value)
+                assert agent.values() == (value, "second")
+            assert agent.values() == BASE
+
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(work, number) for number in range(8)]:
+            done.result()
+
+
+def test_an_overlay_ends_with_an_exception():
+    agent = Agent()
+    with pytest.raises(ZeroDivisionError), agent.using({"self:first": "x"}):
+        raise ZeroDivisionError
+    assert agent.values() == BASE
+
+
+def test_a_task_inherits_the_overlay_in_which_it_was_made():
+    agent = Agent()
+
+    async def run():
+        with agent.using({"self:first": "inherited"}):
+            task = asyncio.create_task(_later(agent))
+        return await task
+
+    assert asyncio.run(run()) == ("inherited", "second")
+
+
+async def _later(agent):
+    await asyncio.sleep(0)
+    return agent.values()
+
+
+def test_the_overlay_is_keyed_by_the_parameter_and_not_by_its_path():
+    ours, theirs = Agent(), Agent()
+    with ours.using({"self:first": "x"}):
+        assert ours.first.peek() == "x"
+        assert theirs.first.peek() == "first"
+        with theirs.using({"self:first": "y"}):
+            assert (ours.first.peek(), theirs.first.peek()) == ("x", "y")
+
+
+def test_set_changes_the_base_below_an_overlay():
+    agent = Agent()
+    with agent.using({"self:first": "overlaid"}):
+        agent.first.set("new base")
+        assert agent.first.peek() == "overlaid"
+        assert agent.first.base == "new base"
+    assert agent.first.peek() == "new base"
+
+
+def test_no_trace_may_be_nested():
+    p = node(1, trainable=True)
+    with no_trace():
+        with no_trace():
+            assert (p + 1).parents == ()
+        assert (p + 1).parents == ()
+    assert (p + 1).parents != ()
+
+
+def test_no_trace_ends_with_an_exception():
+    p = node(1, trainable=True)
+    with pytest.raises(KeyError), no_trace():
+        raise KeyError
+    assert (p + 1).requires_grad
+
+
+def test_no_trace_holds_in_one_thread_only():
+    p = node(1, trainable=True)
+    inside, done = threading.Event(), threading.Event()
+
+    def silent():
+        with no_trace():
+            inside.set()
+            assert done.wait(10)
+
+    thread = threading.Thread(target=silent)
+    thread.start()
+    assert inside.wait(10)
+    assert (p + 1).requires_grad
+    done.set()
+    thread.join()
+
+
+async def test_no_trace_holds_in_one_task_only():
+    p = node(1, trainable=True)
+
+    async def silent():
+        with no_trace():
+            await asyncio.sleep(0)
+            return p + 1
+
+    async def traced():
+        await asyncio.sleep(0)
+        return p + 1
+
+    made = await asyncio.gather(silent(), traced(), silent(), traced())
+    assert [item.requires_grad for item in made] == [False, True, False, True]
+
+
+def test_scopes_keep_the_order_of_first_reads_and_leave_out_what_was_made_inside():
+    a, b = node(1, trainable=True), node(2, trainable=True)
+    scope = context.Scope()
+    with context.entered(scope):
+        total = b + a
+        assert total.data == 3
+        assert b.data == 2
+    assert [id(item) for item in scope.parents()] == [id(b), id(a)]
+
+
+def test_a_scope_survives_threads_that_go_on_reading():
+    parameters = [Parameter(f"{number}") for number in range(2000)]
+    stop = threading.Event()
+
+    @bundle
+    def leaky():
+        inherited = contextvars.copy_context()
+
+        def go_on():
+            for parameter in parameters:
+                assert parameter.data
+                if stop.is_set():
+                    return
+
+        thread = threading.Thread(target=inherited.run, args=(go_on,))
+        thread.start()
+        threads.append(thread)
+        return "done"
+
+    threads = []
+    try:
+        for _ in range(20):
+            assert leaky().data == "done"
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()

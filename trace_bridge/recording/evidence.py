@@ -22,6 +22,7 @@ _RUN = 3  # words in a row that make a match more than chance
 _GAP = " \x00 "  # stands for text that is explained already
 
 _SMALL = (int, float, bool, complex, type(None))
+_ATOMS = (str, bytes, *_SMALL)
 
 
 class Produced(NamedTuple):
@@ -34,7 +35,7 @@ class Produced(NamedTuple):
 def leaves(value: object, depth: int = 0) -> Iterator[object]:
     """``value`` and everything in it that could have been passed on by itself."""
     yield value
-    if depth < _DEPTH:
+    if depth < _DEPTH and not isinstance(value, _ATOMS):
         for item in _items(value):
             yield from leaves(item, depth + 1)
 

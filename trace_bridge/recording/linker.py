@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TypeAlias
 
 from trace_bridge.graph import Edge, Evidence, Node
@@ -37,27 +38,29 @@ class _Linker:
         finished = [call for call in recorder.calls if call.ended >= 0]
         self.calls = [*sorted(finished, key=lambda call: call.ended), recorder.root]
         self.position = {id(call): index for index, call in enumerate(self.calls)}
-        self.known = " ".join(
-            normalized(leaf)
-            for value in recorder.inputs.values()
-            for leaf in leaves(value)
-            if isinstance(leaf, str)
-        )
         self.producers: dict[int, Source] = {}  # id of a value -> what returned it
         self.owners: dict[int, int] = {}  # id of a whole output -> its call's position
+        self.aliases: list[int] = []
         self.explained: list[Explained] = []
         self.nodes: dict[Source, Node] = {}
         for name, value in recorder.inputs.items():
             self._produce((_INPUTS, name), value)
 
+    @cached_property
+    def known(self) -> str:
+        """The normalized text of the agent's own inputs, which proves nothing where it recurs."""
+        every = (leaf for value in self.recorder.inputs.values() for leaf in leaves(value))
+        return " ".join(normalized(leaf) for leaf in every if isinstance(leaf, str))
+
     def output(self) -> Node:
         for position, call in enumerate(self.calls):
+            self.aliases.append(self._passed_on(position, call))
             self.explained.append(self._explain(position, call))
             self._note_output(position, call)
         self._attribute_reads()
         for position in range(len(self.calls)):
             self._make(position)
-        return self._failure() or self._node(self._alias(len(self.calls) - 1), "")
+        return self._failure() or self._node(self.aliases[-1], "")
 
     def _produce(self, source: Source, value: object) -> None:
         for leaf in leaves(value):
@@ -65,16 +68,15 @@ class _Linker:
                 self.producers[id(leaf)] = source  # the newest holder is the nearest one
 
     def _note_output(self, position: int, call: Call) -> None:
-        if call.error is not None or self._alias(position) != position:
+        if call.error is not None or self.aliases[position] != position:
             return
         if identifiable(call.output):
             self.owners[id(call.output)] = position
         for name, value in call.fields.items():
             self._produce((position, name), value)
 
-    def _alias(self, position: int) -> int:
+    def _passed_on(self, position: int, call: Call) -> int:
         """The call whose very output this frame passed on (its own position otherwise)."""
-        call = self.calls[position]
         if call.is_frame and call.error is None and identifiable(call.output):
             return self.owners.get(id(call.output), position)
         return position
@@ -83,7 +85,7 @@ class _Linker:
         """Where a component's arguments, or a frame's results, came from."""
         if not call.is_frame:
             return {name: self._sources(value, call.started) for name, value in call.inputs.items()}
-        if self._alias(position) != position:
+        if self.aliases[position] != position:
             return {}
         return {name: self._sources(value, call.ended) for name, value in call.fields.items()}
 
@@ -121,6 +123,8 @@ class _Linker:
 
         This is what reveals numbers, flags and branches, which no comparison of values can.
         """
+        if not self.recorder.reads:
+            return
         seen = {
             source
             for explained in self.explained
@@ -149,7 +153,7 @@ class _Linker:
 
     def _make(self, position: int) -> None:
         call = self.calls[position]
-        if self._alias(position) != position:
+        if self.aliases[position] != position:
             return
         edges = [
             Edge(parameter, slot, Evidence.ARGUMENT)

@@ -79,7 +79,8 @@ class Verdict:
 
     def __str__(self) -> str:
         if self.why:
-            return f"{self.word}: {self.why}"
+            score = f"; {self.before:.3f} on {self.examples} held-out examples"
+            return f"{self.word}: {self.why}{score if self.examples else ''}"
         compared = (
             f"{self.before:.3f} -> {self.after:.3f} on {self.examples} held-out examples"
             f" (difference {self.after - self.before:+.3f}, 95 % interval {self.low:+.3f} to"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import weakref
+from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -78,21 +78,22 @@ def record(agent: object) -> Generator[Recording]:
 
 
 # The base values that ``step`` changes belong to the agent's Module, so it has to be found again.
-_modules: dict[int, tuple[weakref.ref[object], AgentModule[Any]]] = {}
+# A Module holds its agent: only the latest are kept, so that agents are not kept for ever.
+_KEPT = 32
+_modules: OrderedDict[int, AgentModule[Any]] = OrderedDict()
 
 
 def _module(agent: object) -> AgentModule[Any]:
-    key = id(agent)
-    found = _modules.get(key)
-    if found is not None and found[0]() is agent and _stepped(found[1]):
-        return found[1]
-    module = module_of(agent, plugins.installed())
-    _modules[key] = (weakref.ref(agent, lambda _: _modules.pop(key, None)), module)
-    return module
+    found = _modules.pop(id(agent), None)
+    # if no value was set, the agent's own present values are to be used
+    if found is None or not _stepped(found):
+        found = module_of(agent, plugins.installed())
+    _modules[id(agent)] = found
+    while len(_modules) > _KEPT:
+        _modules.popitem(last=False)
+    return found
 
 
 def _stepped(module: AgentModule[Any]) -> bool:
-    """Whether any value was set; if none was, the agent's own present values are to be used."""
-    return any(
-        slot.get() != dict(module.named_parameters())[slot.path].base for slot in module.slots()
-    )
+    parameters = dict(module.named_parameters())
+    return any(slot.get() != parameters[slot.path].base for slot in module.slots())

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from trace_bridge.graph import context
-from trace_bridge.graph.node import Edge, Evidence, Node, Parameter, unwrap
+from trace_bridge.graph.node import Edge, Evidence, Node, Parameter, nodes_in, unwrap
 from trace_bridge.graph.source import (
     UnsafeCodeError,
     code_runner,
@@ -187,20 +187,9 @@ class _Call:
         labelled += [(f"args_{index}", item) for index, item in enumerate(self.args[len(names) :])]
         edges: list[Edge] = []
         for label, item in labelled:
-            inner = list(_nodes(item)) or [Node(item, "constant", name=label)]
+            inner = nodes_in(item) or [Node(item, "constant", name=label)]
             edges += [Edge(node, label, Evidence.ARGUMENT) for node in inner]
         return edges
-
-
-def _nodes(value: object) -> list[Node]:
-    """The nodes in ``value``, at any depth of list, tuple, dict and set."""
-    if isinstance(value, Node):
-        return [value]
-    if type(value) is dict:
-        value = list(cast("dict[object, object]", value).values())
-    if type(value) in (list, tuple, set, frozenset):
-        return [node for item in cast("list[object]", value) for node in _nodes(item)]
-    return []
 
 
 @overload

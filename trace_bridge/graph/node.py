@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
@@ -12,6 +13,7 @@ from trace_bridge.graph.backward import Subgraph, subgraph
 from trace_bridge.graph.feedback import FeedbackLike, as_feedback
 from trace_bridge.graph.kinds import kind_named
 from trace_bridge.graph.operators import Operators
+from trace_bridge.graph.values import canonical
 
 UNNAMED = "parameter"  # a Module names such a parameter by its path
 _created = itertools.count()  # next() is atomic: an order over all threads, parents first
@@ -96,11 +98,13 @@ class Node(Operators):
         return tuple(map(Edge, self.parents, self._labels, self._evidence))
 
     def derive(self, op: str, function: Callable[..., object], *operands: object) -> Node:  # noqa: D102
-        data = function(*(item.read() if isinstance(item, Node) else item for item in operands))
-        edges = [
-            Edge(item if isinstance(item, Node) else Node(item, "constant"), "", Evidence.ARGUMENT)
-            for item in operands
-        ]
+        values = [item.read() if isinstance(item, Node) else unwrap(item) for item in operands]
+        data = function(*values)
+        found = [node for item in operands for node in nodes_in(item) or [Node(item, "constant")]]
+        if isinstance(data, Node):  # an element of a container of nodes
+            found.append(data)
+            data = data.read()
+        edges = [Edge(node, "", Evidence.ARGUMENT) for node in found]
         made = Node(data, op, edges)
         scope = context.scope.get()
         if scope is not None:
@@ -118,6 +122,14 @@ class Node(Operators):
             parameter.feedback.append(found)
         return found
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Node:
+        # stands alone, as a leaf: what it was made from stays with the original
+        made = memo[id(self)] = copy.copy(self)
+        made._data = copy.deepcopy(self._data, memo)  # noqa: SLF001
+        made.order, made.requires_grad = next(_created), self.trainable
+        made.parents = made._labels = made._evidence = ()  # noqa: SLF001
+        return made
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.peek()!r}, op={self.op!r})"
 
@@ -134,7 +146,7 @@ class Parameter(Node):
         choices: values (or, for demos, elements) that an optimizer may pick from.
     """
 
-    __slots__ = ("_check", "choices", "constraint", "feedback", "kind")
+    __slots__ = ("_check", "_initial", "choices", "constraint", "feedback", "kind")
     trainable = True
 
     def __init__(
@@ -153,6 +165,7 @@ class Parameter(Node):
         self.constraint = constraint
         self.choices = choices
         self.feedback: list[Subgraph] = []
+        self._initial = value
         self._check = check
         kind_named(kind)  # an unknown kind is an error here, not in the middle of a run
 
@@ -182,7 +195,17 @@ class Parameter(Node):
         reason = kind_named(self.kind).check(value)
         if reason is None and self._check is not None:
             reason = self._check(value)
-        return reason
+        return None if reason and self._began_with(value) else reason
+
+    def _began_with(self, value: object) -> bool:
+        # whatever the user's agent held must be possible to restore
+        initial = self._initial
+        return type(value) is type(initial) and canonical(value) == canonical(initial)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Node:
+        made = cast("Parameter", super().__deepcopy__(memo))
+        made.feedback = []
+        return made
 
 
 _T = TypeVar("_T")
@@ -196,12 +219,32 @@ def node(data: object, *, trainable: bool = False, name: str = "", description: 
         data = data.peek()
     if trainable:
         kind = "prompt" if isinstance(data, str) else "number" if _is_number(data) else "value"
-        return Parameter(data, name or UNNAMED, kind=kind, description=description)
+        check = _same_type(data) if kind == "value" else None
+        return Parameter(data, name or UNNAMED, kind=kind, description=description, check=check)
     return Node(data, name=name, description=description)
 
 
 def _is_number(data: object) -> bool:
     return isinstance(data, (int, float)) and not isinstance(data, bool)
+
+
+def _same_type(data: object) -> Callable[[object], str | None] | None:
+    for types in (bool, dict, (list, tuple)):
+        if isinstance(data, types):
+            message = f"must stay a {type(cast('object', data)).__name__}"
+            return lambda value: None if isinstance(value, types) else message
+    return None
+
+
+def nodes_in(value: object) -> list[Node]:
+    """The nodes in ``value``, at any depth of list, tuple, dict and set."""
+    if isinstance(value, Node):
+        return [value]
+    if type(value) is dict:
+        value = list(cast("dict[object, object]", value).values())
+    if type(value) in (list, tuple, set, frozenset):
+        return [node for item in cast("list[object]", value) for node in nodes_in(item)]
+    return []
 
 
 def unwrap(value: _T) -> _T:

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from trace_bridge.graph.node import Node
@@ -59,11 +60,80 @@ class Operators(ABC):
     def __floordiv__(self, other: object) -> Node:
         return self.derive("floor_divide", operator.floordiv, self, other)
 
+    def __rfloordiv__(self, other: object) -> Node:
+        return self.derive("floor_divide", operator.floordiv, other, self)
+
     def __mod__(self, other: object) -> Node:
         return self.derive("mod", operator.mod, self, other)
 
+    def __rmod__(self, other: object) -> Node:
+        return self.derive("mod", operator.mod, other, self)
+
+    def __divmod__(self, other: object) -> Node:
+        return self.derive("divmod", divmod, self, other)
+
+    def __rdivmod__(self, other: object) -> Node:
+        return self.derive("divmod", divmod, other, self)
+
     def __pow__(self, other: object) -> Node:
         return self.derive("power", operator.pow, self, other)
+
+    def __rpow__(self, other: object) -> Node:
+        return self.derive("power", operator.pow, other, self)
+
+    def __matmul__(self, other: object) -> Node:
+        return self.derive("matrix_multiply", operator.matmul, self, other)
+
+    def __rmatmul__(self, other: object) -> Node:
+        return self.derive("matrix_multiply", operator.matmul, other, self)
+
+    def __and__(self, other: object) -> Node:
+        return self.derive("and", operator.and_, self, other)
+
+    def __rand__(self, other: object) -> Node:
+        return self.derive("and", operator.and_, other, self)
+
+    def __or__(self, other: object) -> Node:
+        return self.derive("or", operator.or_, self, other)
+
+    def __ror__(self, other: object) -> Node:
+        return self.derive("or", operator.or_, other, self)
+
+    def __xor__(self, other: object) -> Node:
+        return self.derive("xor", operator.xor, self, other)
+
+    def __rxor__(self, other: object) -> Node:
+        return self.derive("xor", operator.xor, other, self)
+
+    def __lshift__(self, other: object) -> Node:
+        return self.derive("shift_left", operator.lshift, self, other)
+
+    def __rlshift__(self, other: object) -> Node:
+        return self.derive("shift_left", operator.lshift, other, self)
+
+    def __rshift__(self, other: object) -> Node:
+        return self.derive("shift_right", operator.rshift, self, other)
+
+    def __rrshift__(self, other: object) -> Node:
+        return self.derive("shift_right", operator.rshift, other, self)
+
+    def __pos__(self) -> Node:
+        return self.derive("positive", operator.pos, self)
+
+    def __invert__(self) -> Node:
+        return self.derive("invert", operator.invert, self)
+
+    def __floor__(self) -> Node:
+        return self.derive("floor", math.floor, self)
+
+    def __ceil__(self) -> Node:
+        return self.derive("ceil", math.ceil, self)
+
+    def __trunc__(self) -> Node:
+        return self.derive("truncate", math.trunc, self)
+
+    def __round__(self, digits: object = None) -> Node:
+        return self.derive("round", round, self, *([] if digits is None else [digits]))
 
     def __neg__(self) -> Node:
         return self.derive("negative", operator.neg, self)
@@ -97,7 +167,7 @@ class Operators(ABC):
             raise AttributeError(name)
         return self.derive("getattr", getattr, self, name)
 
-    def __call__(self, *args: object, **kwargs: object) -> Node:
+    def __call__(self, /, *args: object, **kwargs: object) -> Node:
         """Call the value."""
 
         def call(function: Callable[..., object], *values: object) -> object:
@@ -109,12 +179,12 @@ class Operators(ABC):
 
     def __iter__(self) -> Iterator[Node]:
         data = self.read()
-        keys = data if isinstance(data, (dict, set, frozenset)) else range(len(data))  # pyright: ignore[reportArgumentType,reportUnknownVariableType] sized, or the TypeError is right
-        if isinstance(data, (set, frozenset)):
-            return (self.derive("element", _second, self, key) for key in keys)  # pyright: ignore[reportUnknownVariableType]
-        if isinstance(data, dict):
-            return (self.derive("key", _second, self, key) for key in keys)  # pyright: ignore[reportUnknownVariableType]
-        return (self[index] for index in keys)  # pyright: ignore[reportUnknownVariableType]
+        if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+            if not isinstance(data, Mapping):
+                return (self[index] for index in range(len(data)))  # pyright: ignore[reportArgumentType]
+            return (self.derive("key", _second, self, key) for key in data)
+        items = cast("Iterable[object]", data)  # or the TypeError is right
+        return (self.derive("element", _second, self, item) for item in items)
 
     def __contains__(self, item: object) -> bool:
         return getattr(item, "data", item) in self.read()  # pyright: ignore[reportOperatorIssue] unsupported data raises TypeError as it should
@@ -124,6 +194,9 @@ class Operators(ABC):
 
     def __bool__(self) -> bool:
         return bool(self.read())
+
+    def __index__(self) -> int:
+        return operator.index(self.read())  # pyright: ignore[reportArgumentType]
 
     def __int__(self) -> int:
         return int(self.read())  # pyright: ignore[reportArgumentType]

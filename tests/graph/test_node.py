@@ -1,0 +1,173 @@
+import copy
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from trace_bridge.graph import Edge, Evidence, Node, Parameter, node
+
+
+def test_a_node_of_a_node_is_the_same_node():
+    x = node(1)
+    assert node(x) is x
+
+
+def test_a_trainable_node_of_a_node_is_a_parameter_over_its_data():
+    data = ["x"]
+    x = node(data)
+    y = node(x, trainable=True)
+    assert isinstance(y, Parameter)
+    assert y.peek() is data
+    assert y.parents == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("text", "prompt"),
+        (1, "number"),
+        (0.5, "number"),
+        (True, "value"),
+        (None, "value"),
+        ([1], "value"),
+        ({"a": 1}, "value"),
+    ],
+)
+def test_the_kind_fits_the_value(value, kind):
+    parameter = node(value, trainable=True)
+    assert isinstance(parameter, Parameter)
+    assert parameter.kind == kind
+    assert parameter.refusal(value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        (True, 5),
+        (False, "no"),
+        ([1], {"a": 1}),
+        ({"a": 1}, [1]),
+        ([1], "[1]"),
+        (3, "3"),
+        (3, True),
+        ("text", 3),
+        ("text", None),
+    ],
+)
+def test_a_value_of_another_type_is_refused(value, other):
+    parameter = node(value, trainable=True)
+    assert parameter.refusal(other)
+    with pytest.raises(ValueError, match="must"):
+        parameter.set(other)
+    assert parameter.base == value
+
+
+@pytest.mark.parametrize(("value", "other"), [(True, False), (1, 2.5), ([1], []), (None, [1])])
+def test_a_value_of_the_same_type_is_not(value, other):
+    parameter = node(value, trainable=True)
+    parameter.set(other)
+    assert parameter.base == other
+
+
+def test_the_check_of_the_user_is_enforced_after_that_of_the_kind():
+    def brace(value):
+        return None if "{x}" in value else "must keep {x}"
+
+    parameter = Parameter("a {x}", "p", check=brace)
+    assert parameter.refusal(3) == "must be text, not int"
+    assert parameter.refusal("b") == "must keep {x}"
+    with pytest.raises(ValueError, match=r"p: must keep \{x\}"):
+        parameter.set("b")
+    parameter.set("b {x}")
+    assert parameter.base == "b {x}"
+
+
+def test_the_value_that_it_began_with_is_never_refused():
+    parameter = Parameter("", "p")  # a framework's object may well begin with an empty prompt
+    parameter.set("better")
+    parameter.set("")
+    assert parameter.base == ""
+    assert parameter.refusal(" ") == "must not be empty"
+
+
+def test_an_edge_has_label_and_evidence_and_weakness():
+    p = Parameter("x")
+    made = Node(1, "op", [Edge(p, "a", Evidence.TEXT), Edge(p, "b", Evidence.READ)])
+    assert [(edge.label, edge.evidence, edge.evidence.weak) for edge in made.edges] == [
+        ("a", Evidence.TEXT, False),
+        ("b", Evidence.READ, True),
+    ]
+    assert all(edge.node is p for edge in made.edges)
+
+
+def test_order_is_an_order_over_all_threads():
+    with ThreadPoolExecutor(8) as pool:
+        chains = list(pool.map(lambda _: [node(1) for _ in range(500)], range(8)))
+    orders = [item.order for chain in chains for item in chain]
+    assert len(set(orders)) == len(orders)
+    assert all(
+        earlier.order < later.order
+        for chain in chains
+        for earlier, later in itertools.pairwise(chain)
+    )
+
+
+def test_membership_and_dictionaries_go_by_identity():
+    a, b = node(1), node(1)
+    known = {a}
+    assert a in known
+    assert b not in known
+    assert {a: "a", b: "b"}[b] == "b"
+
+
+def test_nodes_are_immutable_from_outside():
+    x = node(1)
+    with pytest.raises(AttributeError):
+        x.data = 2
+    with pytest.raises(AttributeError):
+        x.something = 2
+
+
+def test_a_copy_of_a_parameter_has_its_own_value():
+    p = Parameter(["x"], "p", kind="value")
+    q = copy.deepcopy(p)
+    q.set(["y"])
+    assert p.base == ["x"]
+    assert q.base == ["y"]
+    assert q.name == "p"
+    assert {p: 1}.get(q) is None
+
+
+def test_a_deep_copy_of_a_result_stands_alone():
+    p = node(0, trainable=True)
+    end = p
+    for _ in range(5000):
+        end = end + 1
+    alone = copy.deepcopy(end)
+    assert alone.peek() == 5000
+    assert alone.parents == ()
+    assert alone.order > end.order
+
+
+def test_repr_tells_value_and_operation_without_a_read():
+    assert repr(node(1)) == "Node(1, op='input')"
+    assert repr(node(1, trainable=True)) == "Parameter(1, op='parameter')"
+
+
+def test_concurrent_parameters_do_not_share_feedback():
+    barrier = threading.Barrier(4)
+
+    def work(number):
+        barrier.wait()
+        p = node(number, trainable=True)
+        for turn in range(50):
+            (p + turn).backward(str(number))
+        return p
+
+    with ThreadPoolExecutor(4) as pool:
+        for number, p in enumerate(pool.map(work, range(4))):
+            assert len(p.feedback) == 50
+            assert {given.text for graph in p.feedback for _, given in graph.feedback} == {
+                str(number)
+            }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
@@ -29,30 +31,61 @@ class ExecutionError(Exception):
     """
 
     node: Node
+    original: type[Exception]
 
     @classmethod
     def of(cls, error: Exception, node: Node) -> ExecutionError:
         """The error to raise for ``error``."""
-        kind = _error_class(type(error))
-        raised = kind.__new__(kind, *error.args)
-        raised.__dict__.update(error.__dict__)
+        # the original's own __new__ and __init__ may want arguments that nobody knows
+        bases = cast("tuple[type[Exception], ...]", type(error).__mro__)
+        builtin = next(base for base in bases if base.__module__ == "builtins")
+        try:
+            raised = builtin.__new__(_error_class(type(error)), *error.args)
+            _copy_state(error, raised)
+        except TypeError:  # a class that is final, or made in another language (pydantic's)
+            raised = builtin.__new__(_error_class(builtin), str(error))
         raised.node = node
+        raised.original = error.original if isinstance(error, ExecutionError) else type(error)
         return raised
+
+
+def _copy_state(error: Exception, raised: Exception) -> None:
+    """Give ``raised`` the attributes of ``error``, also those that live in slots or in C."""
+    raised.args = error.args
+    for base in type(error).__mro__:
+        for name, member in vars(base).items():
+            if name.startswith("__") or not inspect.isdatadescriptor(member):
+                continue
+            value = None if isinstance(member, property) else getattr(error, name, None)
+            if value is not None:
+                with contextlib.suppress(AttributeError, TypeError):  # read-only
+                    setattr(raised, name, value)
+    raised.__dict__.update(error.__dict__)
 
 
 @functools.lru_cache(maxsize=256)
 def _error_class(original: type[Exception]) -> type[ExecutionError]:
     if issubclass(original, ExecutionError):
         return original
-    name, body = f"ExecutionError[{original.__name__}]", {"__init__": _no_init}
+    name = f"ExecutionError[{original.__name__}]"
+    return cast("type[ExecutionError]", type(name, (ExecutionError, original), {}))
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_FUNCTION_LIKE = ("__code__", "__defaults__", "__kwdefaults__")
+
+
+def _name_of(function: Callable[..., object]) -> str:
+    if isinstance(function, functools.partial):
+        return _name_of(function.func)
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _arguments_of(function: Callable[..., object]) -> list[inspect.Parameter]:
     try:
-        return cast("type[ExecutionError]", type(name, (ExecutionError, original), body))
-    except TypeError:  # the original's class is final (pydantic's ValidationError is)
-        return cast("type[ExecutionError]", type(name, (ExecutionError,), body))
-
-
-def _no_init(_self: object, *_args: object) -> None:
-    """The state is copied from the original, whose own __init__ may want other arguments."""
+        return list(inspect.signature(function).parameters.values())
+    except ValueError:  # some builtins have no signature
+        return []
 
 
 class Operator(Generic[_P, _R]):
@@ -63,18 +96,23 @@ class Operator(Generic[_P, _R]):
 
     def __init__(
         self, function: Callable[_P, _R], *, trainable: bool = False, description: str = "",
-        unsafe: bool = False, owner: object = None,
+        unsafe: bool = False,
     ) -> None:  # fmt: skip
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             name = function.__qualname__
             msg = f"bundle cannot record the generator function {name}; return a list"
             raise TypeError(msg)
         functools.update_wrapper(self, function)
+        for attribute in _FUNCTION_LIKE:  # by these, inspect knows coroutine functions
+            if hasattr(function, attribute):
+                setattr(self, attribute, getattr(function, attribute))
         self.function = function
+        self.op = _name_of(function)
         self.description = description or inspect.getdoc(function) or ""
+        self.owner: object = None
+        self.arguments = _arguments_of(function)
         self._unsafe = unsafe
-        self.owner = owner
-        self.names = tuple(inspect.signature(function).parameters)
+        self._key = f"<{self.op}>"
         self._source = source_of(function) if trainable else ""
         self.parameter = self._trainable_source() if trainable else None
 
@@ -82,22 +120,35 @@ class Operator(Generic[_P, _R]):
         source = self._source
         return Parameter(
             source, kind="code", description=self.description,
-            constraint=f"Must define {self.function.__name__}{inspect.signature(self.function)}",
+            constraint=f"Must define {self.op}{inspect.signature(self.function)}",
             check=lambda value: signature_refusal(source, str(value)),
         )  # fmt: skip
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._attribute = name
+        self._key = f"<{owner.__qualname__}.{name}>"  # no attribute of the user's has such a name
 
     def __get__(self, instance: object, owner: type | None = None) -> Operator[..., _R]:
         # a method: bound once per instance, with a parameter of its own
         if instance is None:
             return self
-        bound = Operator(
-            self.function, trainable=self.parameter is not None, description=self.description,
-            unsafe=self._unsafe, owner=instance,
-        )  # fmt: skip
-        vars(instance)[self._attribute] = bound  # found before this descriptor from now on
+        kept = getattr(instance, "__dict__", None)
+        if not isinstance(kept, dict):  # an instance with slots, or a class
+            return self._bound(instance, self.parameter)
+        bound = cast("dict[str, Operator[..., _R]]", kept)
+        found = bound.get(self._key)
+        if found is None:
+            return bound.setdefault(self._key, self._bound(instance, None))
+        if found.owner is not instance:  # a shallow copy of the instance shares its parameters
+            found = bound[self._key] = self._bound(instance, found.parameter)
+        return found
+
+    def _bound(self, instance: object, parameter: Parameter | None) -> Operator[..., _R]:
+        bound = copy.copy(self)
+        bound.owner = instance
+        bound.arguments = [item for item in self.arguments if item is not self.arguments[0]]
+        vars(bound)["__signature__"] = inspect.Signature(bound.arguments)
+        if self.parameter is not None:
+            bound.parameter = parameter or self._trainable_source()
         return bound
 
     def parameters(self) -> list[Parameter]:
@@ -128,7 +179,7 @@ class Operator(Generic[_P, _R]):
                 " model-written code in this process"
             )
             raise UnsafeCodeError(msg)
-        return lambda *args, **kwargs: runner.run(source, self.function.__name__, args, kwargs)
+        return lambda *args, **kwargs: runner.run(source, self.op, args, kwargs)
 
 
 class _Call:
@@ -140,6 +191,7 @@ class _Call:
         self.operator = operator
         self.args, self.kwargs = args, kwargs
         self.scope = context.Scope()
+        self.outer = context.scope.get()
 
     def _invoke(self) -> object:
         function = self.operator.implementation()
@@ -159,13 +211,19 @@ class _Call:
     async def run_async(self) -> Node:
         with context.entered(self.scope):
             try:
-                output = await cast("Awaitable[object]", self._invoke())
+                output = self._invoke()
+                if inspect.isawaitable(output):  # a code runner may give the value itself
+                    output = await cast("Awaitable[object]", output)
             except Exception as error:
                 raise self._failed(error) from error
             return self._result(output)
 
     def _failed(self, error: Exception) -> ExecutionError:
-        return ExecutionError.of(error, self._made(f"({type(error).__name__}) {error}"))
+        kind = error.original if isinstance(error, ExecutionError) else type(error)
+        node = self._made(f"({kind.__name__}) {error}")
+        if self.outer is not None:  # whoever fails with us or handles our failure depends on it
+            self.outer.read[node] = None
+        return ExecutionError.of(error, node)
 
     def _result(self, output: object) -> Node:
         return self._made(unwrap(output))
@@ -179,12 +237,14 @@ class _Call:
             if read not in known
         ]
         operator = self.operator
-        return Node(data, operator.function.__name__, edges, description=operator.description)
+        return Node(data, operator.op, edges, description=operator.description)
 
     def _arguments(self) -> list[Edge]:
-        names = self.operator.names[self.operator.owner is not None :]
+        arguments = self.operator.arguments
+        names = [item.name for item in arguments if item.kind in _POSITIONAL]
+        rest = next((item.name for item in arguments if item.kind is item.VAR_POSITIONAL), "args")
+        names += [f"{rest}_{index}" for index in range(len(self.args) - len(names))]
         labelled = [*zip(names, self.args, strict=False), *self.kwargs.items()]
-        labelled += [(f"args_{index}", item) for index, item in enumerate(self.args[len(names) :])]
         edges: list[Edge] = []
         for label, item in labelled:
             inner = nodes_in(item) or [Node(item, "constant", name=label)]

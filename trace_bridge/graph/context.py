@@ -35,7 +35,7 @@ class Scope:
 
     def parents(self) -> list[Node]:
         """Nodes from outside that were read inside."""
-        return [node for node in self.read if node not in self.made]
+        return [node for node in list(self.read) if node not in self.made]
 
 
 scope: ContextVar[Scope | None] = ContextVar("scope", default=None)

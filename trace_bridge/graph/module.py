@@ -107,7 +107,7 @@ def _walk(value: object, owners: tuple[str, ...], seen: set[int]) -> Iterator[_F
 
 def _attributes(module: Module) -> Iterator[tuple[str, object]]:
     """The instance's attributes, and its class's operators bound to it."""
-    yield from list(vars(module).items())
+    yield from [(name, item) for name, item in vars(module).items() if not name.startswith("<")]
     for name in dir(type(module)):
         with contextlib.suppress(AttributeError):
             if isinstance(getattr(type(module), name), Operator):

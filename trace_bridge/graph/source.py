@@ -6,7 +6,6 @@ import ast
 import functools
 import inspect
 import linecache
-import textwrap
 import types
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -37,7 +36,7 @@ def source_of(function: Callable[..., object]) -> str:
         ValueError: if there is no such source (a lambda, a builtin, a function made by exec).
     """
     try:
-        text = textwrap.dedent(inspect.getsource(function))
+        text = _dedented(inspect.getsource(function))
         tree = ast.parse(text)
     except (OSError, TypeError, SyntaxError) as error:
         msg = f"{function!r} has no source that could be trained: {error}"
@@ -50,11 +49,20 @@ def source_of(function: Callable[..., object]) -> str:
     return "".join(lines[definition.lineno - 1 : definition.end_lineno])
 
 
+def _dedented(source: str) -> str:
+    """``source`` less the indentation of its first line (a text in it may begin at the margin)."""
+    indentation = source[: len(source) - len(source.lstrip())]
+    return "".join(line.removeprefix(indentation) for line in source.splitlines(keepends=True))
+
+
 def signature_refusal(original: str, changed: str) -> str | None:
     """Why ``changed`` cannot stand for ``original``: it must parse and keep name and arguments."""
+    if changed == original:
+        return None
     try:
+        compile(changed, "<changed>", "exec", dont_inherit=True)
         module = ast.parse(changed)
-    except SyntaxError as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return f"does not parse: {error}"
     wanted = ast.parse(original).body[0]
     assert isinstance(wanted, (ast.FunctionDef, ast.AsyncFunctionDef))  # noqa: S101 (source_of gave it)

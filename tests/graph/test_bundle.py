@@ -1,0 +1,707 @@
+import asyncio
+import contextvars
+import copy
+import functools
+import gc
+import inspect
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from trace_bridge.graph import (
+    Evidence,
+    ExecutionError,
+    Node,
+    Parameter,
+    bundle,
+    no_trace,
+    node,
+)
+
+
+def reached(output):
+    return output.backward("x").parameters
+
+
+# ------------------------------------------------------------------ what a call records
+
+
+@bundle
+def joined(left, right="r", *rest, sep="-", **more):
+    """Join them."""
+    return sep.join(map(str, [left, right, *rest, *more.values()]))
+
+
+def test_a_call_becomes_a_node_with_labelled_arguments():
+    p = node("l", trainable=True)
+    made = joined(p, "R", "x", node("y"), sep="+", extra=1)
+    assert made.peek() == "l+R+x+y+1"
+    assert made.op == "joined"
+    assert made.description == "Join them."
+    assert [(edge.label, edge.node.peek(), edge.evidence) for edge in made.edges] == [
+        ("left", "l", Evidence.ARGUMENT),
+        ("right", "R", Evidence.ARGUMENT),
+        ("rest_0", "x", Evidence.ARGUMENT),
+        ("rest_1", "y", Evidence.ARGUMENT),
+        ("sep", "+", Evidence.ARGUMENT),
+        ("extra", 1, Evidence.ARGUMENT),
+    ]
+
+
+def test_with_and_without_parentheses():
+    assert bundle(len)([1, 2]).peek() == 2
+    assert bundle()(len)([1, 2]).peek() == 2
+    assert bundle(description="its length")(len)([]).description == "its length"
+
+
+def test_the_function_sees_plain_data_at_any_depth():
+    seen = []
+
+    @bundle
+    def look(value):
+        seen.append(value)
+
+    look([node(1), {"a": (node(2), {node(3)})}, node([node(4)])])
+    assert seen == [[1, {"a": (2, {3})}, [4]]]
+
+
+def test_containers_without_nodes_arrive_as_they_are():
+    @bundle
+    def fill(log, deep):
+        log.append(1)
+        return deep
+
+    log, deep = [], {"a": [1]}
+    assert fill(log, deep).peek() is deep
+    assert log == [1]
+
+
+def test_a_call_without_parameters_keeps_no_parents():
+    assert joined(node("a"), "b").parents == ()
+
+
+def test_a_returned_node_keeps_its_graph():
+    p = node(1, trainable=True)
+
+    @bundle
+    def outer():
+        return p + 1
+
+    assert outer().peek() == 2
+    assert reached(outer()) == (p,)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [functools.partial(max, 1), lambda value: max(1, value), type("Call", (), {"__call__": max})()],
+    ids=["partial", "lambda", "object"],
+)
+def test_whatever_can_be_called_can_be_bundled(function):
+    if not isinstance(function, functools.partial) and not inspect.isfunction(function):
+        function = type("Larger", (), {"__call__": lambda self, value: max(1, value)})()
+    p = node(2, trainable=True)
+    made = bundle(function)(p)
+    assert made.peek() == 2
+    assert made.op in ("max", "<lambda>", "Larger")
+    assert reached(made) == (p,)
+
+
+def test_generators_are_refused_at_decoration():
+    def items():
+        yield 1
+
+    async def later():
+        yield 1
+
+    for function in (items, later):
+        with pytest.raises(TypeError, match="generator function"):
+            bundle(function)
+
+
+# ------------------------------------------------------------------ looks like the function
+
+
+@bundle(trainable=True)
+def shown(a: int, b: str = "x") -> str:
+    """What it does."""
+    return b * a
+
+
+@bundle
+async def waiting(value):
+    await asyncio.sleep(0)
+    return value
+
+
+def test_name_doc_and_signature():
+    assert shown.__name__ == "shown"
+    assert shown.__doc__ == "What it does."
+    assert str(inspect.signature(shown)) in (
+        "(a: int, b: str = 'x') -> str",
+        "(a: 'int', b: 'str' = 'x') -> 'str'",
+    )
+    assert inspect.unwrap(shown) is shown.function
+
+
+def test_a_bound_method_shows_no_self():
+    agent = Agent("a")
+    assert list(inspect.signature(agent.say).parameters) == ["text"]
+    assert list(inspect.signature(agent.later).parameters) == ["text"]
+
+
+def test_coroutine_functions_stay_coroutine_functions():
+    assert inspect.iscoroutinefunction(waiting)
+    assert inspect.iscoroutinefunction(Agent("a").later)
+    assert not inspect.iscoroutinefunction(shown)
+    assert not inspect.iscoroutinefunction(Agent("a").say)
+
+
+# ------------------------------------------------------------------ reads inside a call
+
+
+def read_by_operator(p):
+    return "x" + p
+
+
+def read_by_fstring(p):
+    return f"x{p}"
+
+
+def read_by_data(p):
+    return p.data
+
+
+def read_in_branch(p):
+    return "yes" if p else "no"
+
+
+def read_by_length(p):
+    return len(p)
+
+
+def read_by_iteration(p):
+    return [str(item) for item in p]
+
+
+def read_by_method(p):
+    return p.upper()
+
+
+def read_in_list(p):
+    return [{"content": p}]
+
+
+def read_by_inner_bundle(p):
+    return joined(p, "r").data
+
+
+def read_by_unused_result_of_inner_bundle(p):
+    return "yes" if joined("l", p) == "l-x" else "no"
+
+
+READERS = [value for name, value in list(globals().items()) if name.startswith("read_")]
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
+def test_reads_of_a_closure_make_the_parameter_a_parent(reader):
+    p = node("secret", trainable=True)
+
+    @bundle
+    def outer():
+        return reader(p)
+
+    assert p in set(reached(outer()))
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
+def test_reads_in_a_thread_with_the_context_count(reader):
+    p = node("secret", trainable=True)
+
+    @bundle
+    def outer():
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(contextvars.copy_context().run, reader, p).result()
+
+    assert p in set(reached(outer()))
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
+async def test_reads_in_subtasks_count(reader):
+    p = node("secret", trainable=True)
+
+    async def sub():
+        await asyncio.sleep(0)
+        return reader(p)
+
+    @bundle
+    async def outer():
+        return await asyncio.gather(sub(), asyncio.to_thread(reader, p))
+
+    assert p in set(reached(await outer()))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda p: [p],
+        lambda p: (1, [p]),
+        lambda p: {"role": {"content": p}},
+        lambda p: [{"role": "system", "content": p}],
+        lambda p: {p},
+        lambda p: type("Box", (), {"inner": p})(),
+    ],
+)
+def test_nodes_inside_arguments_are_parents(wrap):
+    p = node("x", trainable=True)
+
+    @bundle
+    def use(value):
+        if hasattr(value, "inner"):
+            return str(value.inner)
+        return repr(value)
+
+    assert reached(use(wrap(p))) == (p,)
+
+
+def test_reads_of_plain_nodes_are_weak_and_reads_of_parameters_are_not():
+    p, x = node(1, trainable=True), node(1, trainable=True) + 1
+
+    @bundle
+    def outer():
+        return p.data + x.data
+
+    assert {edge.evidence for edge in outer().edges if edge.node is p} == {Evidence.ARGUMENT}
+    assert {edge.evidence for edge in outer().edges if edge.node is x} == {Evidence.READ}
+
+
+def test_a_read_outside_belongs_to_nobody():
+    p = node("x", trainable=True)
+    text = p.data
+    assert joined(text, "y").parents == ()
+
+
+def test_concurrent_calls_do_not_see_each_others_reads():
+    parameters = [node(str(number), trainable=True, name=str(number)) for number in range(64)]
+
+    @bundle
+    def use(number):
+        return parameters[number].data
+
+    with ThreadPoolExecutor(8) as pool:
+        for p, made in zip(parameters, pool.map(use, range(64)), strict=True):
+            assert reached(made) == (p,)
+
+
+async def test_concurrent_tasks_do_not_see_each_others_reads():
+    parameters = [node(str(number), trainable=True, name=str(number)) for number in range(32)]
+
+    @bundle
+    async def use(number):
+        await asyncio.sleep(0)
+        text = parameters[number].data
+        await asyncio.sleep(0)
+        return text
+
+    made = await asyncio.gather(*map(use, range(32)))
+    assert [reached(item) for item in made] == [(p,) for p in parameters]
+    assert [[edge.label for edge in item.edges] for item in made] == [["number", ""]] * 32
+    assert [item.edges[0].node.peek() for item in made] == list(range(32))
+
+
+def test_no_trace_inside_and_outside():
+    p = node("x", trainable=True)
+    with no_trace():
+        assert joined(p).parents == ()
+
+    @bundle
+    def outer(value):
+        with no_trace():
+            return value + "y"
+
+    assert reached(outer(p)) == (p,)
+
+
+# ------------------------------------------------------------------ errors
+
+
+@bundle
+def lookup(table, key):
+    return table[key]
+
+
+def test_the_users_own_except_still_works_and_the_cause_is_chained():
+    p = node("missing", trainable=True)
+    with pytest.raises(KeyError) as caught:
+        lookup({}, p)
+    error = caught.value
+    assert isinstance(error, ExecutionError)
+    assert error.args == ("missing",)
+    assert type(error.__cause__) is KeyError
+    assert error.node.peek() == "(KeyError) 'missing'"
+    assert error.node.op == "lookup"
+    assert reached(error.node) == (p,)
+
+
+class Odd(Exception):
+    def __init__(self, *, code, detail):
+        super().__init__()
+        self.code, self.detail = code, detail
+
+    def __str__(self):
+        return f"{self.code}: {self.detail}"
+
+
+class OddNew(Exception):
+    def __new__(cls, *, code):
+        made = super().__new__(cls)
+        made.code = code
+        return made
+
+    def __init__(self, *, code):
+        super().__init__(f"code {code}")
+
+
+class Slotted(Exception):
+    __slots__ = ("inner",)
+
+    def __init__(self, inner):
+        super().__init__("slotted")
+        self.inner = inner
+
+
+def provoke(expression):
+    try:
+        eval(expression)  # noqa: S307 (the errors that Python itself raises)
+    except Exception as error:  # noqa: BLE001
+        return error
+    raise AssertionError(expression)
+
+
+ERRORS = [
+    ValueError(),
+    KeyError("k"),
+    Odd(code=7, detail="odd"),
+    OddNew(code=7),
+    Slotted([1]),
+    FileNotFoundError(2, "No such file", "/nowhere"),
+    UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    StopIteration(5),
+    ImportError("no", name="nothing", path="/nowhere"),
+    ExceptionGroup("several", [ValueError("one"), KeyError("two")]),
+    provoke("1/0"),
+    provoke("(1).nothing"),
+    provoke("b'\\xff'.decode()"),
+    provoke("compile('a b', 'file', 'exec')"),
+    provoke("open('/nowhere/at/all')"),
+    provoke("nothing_of_that_name"),
+]
+
+
+def state(error):
+    public = [name for name in dir(error) if not name.startswith("_")]
+    return {
+        name: getattr(error, name)
+        for name in public
+        if hasattr(error, name) and (name == "original" or not callable(getattr(error, name)))
+    }
+
+
+@pytest.mark.parametrize("original", ERRORS, ids=lambda error: type(error).__name__)
+def test_the_raised_error_is_like_the_original(original):
+    @bundle
+    def fail():
+        raise original
+
+    with pytest.raises(type(original)) as caught:
+        fail()
+    raised = caught.value
+    assert isinstance(raised, ExecutionError)
+    assert raised.__cause__ is original
+    assert str(raised) == str(original)
+    assert raised.args == original.args
+    assert state(raised) == state(original) | {"original": type(original)}
+    assert raised.node.peek() == f"({type(original).__name__}) {original}"
+
+
+def test_groups_can_still_be_split():
+    @bundle
+    def fail():
+        raise ExceptionGroup("several", [ValueError("one"), KeyError("two")])
+
+    caught = []
+    try:
+        fail()
+    except* ValueError as group:
+        caught += group.exceptions
+    except* KeyError as group:
+        caught += group.exceptions
+    assert [type(error) for error in caught] == [ValueError, KeyError]
+
+
+def test_an_error_of_a_final_class_keeps_its_message():
+    pydantic = pytest.importorskip("pydantic")
+    model = pydantic.create_model("Answer", number=(int, ...))
+
+    @bundle
+    def validate():
+        return model(number="x")
+
+    with pytest.raises(ValueError, match="Input should be a valid integer") as caught:
+        validate()
+    assert isinstance(caught.value, ExecutionError)
+    assert isinstance(caught.value.__cause__, pydantic.ValidationError)
+    assert caught.value.node.peek().startswith("(ValidationError) 1 validation error")
+
+
+def test_what_is_no_exception_passes_untouched():
+    @bundle
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        interrupt()
+    assert not isinstance(caught.value, ExecutionError)
+
+
+async def test_cancellation_passes_untouched():
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await bundle(asyncio.sleep)(10)
+
+
+async def test_errors_of_coroutines():
+    p = node("k", trainable=True)
+
+    @bundle
+    async def fail(key):
+        await asyncio.sleep(0)
+        return {}[key]
+
+    with pytest.raises(KeyError) as caught:
+        await fail(p)
+    assert reached(caught.value.node) == (p,)
+
+
+def test_a_failure_of_an_inner_call_reaches_the_parameters_of_both():
+    p, q = node("k", trainable=True), node("q", trainable=True)
+
+    @bundle
+    def outer():
+        assert q.data
+        return lookup({}, p)
+
+    with pytest.raises(KeyError) as caught:
+        outer()
+    assert set(reached(caught.value.node)) == {p, q}
+    assert caught.value.node.peek() == "(KeyError) 'k'"
+
+
+def test_a_failure_that_was_handled_inside_is_a_dependency_too():
+    p = node("k", trainable=True)
+
+    @bundle
+    def outer():
+        try:
+            return lookup({}, p)
+        except KeyError:
+            return "fallback"
+
+    made = outer()
+    assert made.peek() == "fallback"
+    assert reached(made) == (p,)
+
+
+async def test_a_handled_failure_of_a_coroutine_is_a_dependency_too():
+    p = node("k", trainable=True)
+
+    @bundle
+    async def fail(key):
+        return {}[key]
+
+    @bundle
+    async def outer():
+        try:
+            return await fail(p)
+        except KeyError:
+            return "fallback"
+
+    assert reached(await outer()) == (p,)
+
+
+def test_wrong_arguments_are_an_error_of_the_call():
+    with pytest.raises(TypeError, match="missing 1 required positional argument") as caught:
+        lookup({})
+    assert isinstance(caught.value, ExecutionError)
+
+
+# ------------------------------------------------------------------ methods
+
+
+class Agent:
+    def __init__(self, name):
+        self.name = name
+
+    @bundle
+    def say(self, text):
+        return f"{self.name} says {text}"
+
+    @bundle(trainable=True)
+    def act(self, text):
+        return f"{self.name} does {text}"
+
+    @bundle
+    async def later(self, text):
+        return f"{self.name} said {text}"
+
+    @bundle(description="same")
+    def one(self):
+        return 1
+
+    @bundle(description="same")
+    def two(self):
+        return 2
+
+    @classmethod
+    @bundle
+    def make(cls, name):
+        return cls(name).name
+
+    @staticmethod
+    @bundle
+    def plain(name):
+        return name
+
+
+class Child(Agent):
+    @bundle
+    def say(self, text):
+        return super().say(text).data.upper()
+
+    @bundle(trainable=True)
+    def act(self, text):
+        return super().act(text).data.upper()
+
+
+def test_methods_are_bound_to_their_instance():
+    a, b = Agent("a"), Agent("b")
+    assert a.say("x").peek() == "a says x"
+    assert b.say("x").peek() == "b says x"
+    assert a.say("x").peek() == "a says x"
+    assert Agent.say(b, "y").peek() == "b says y"
+    assert (a.one().peek(), a.two().peek()) == (1, 2)
+
+
+async def test_asynchronous_methods():
+    assert (await Agent("a").later("x")).peek() == "a said x"
+
+
+def test_class_and_static_methods():
+    assert Agent.make("n").peek() == "n"
+    assert Agent("a").make("n").peek() == "n"
+    assert Agent.plain("n").peek() == "n"
+    assert Agent("a").plain("n").peek() == "n"
+
+
+def test_each_instance_has_its_own_trainable_source():
+    a, b = Agent("a"), Agent("b")
+    assert a.act is a.act
+    assert a.act.parameter is not b.act.parameter
+    assert reached(a.act("x")) == (a.act.parameter,)
+
+
+def test_super_calls_the_method_of_the_parent_and_leaves_ours_in_place():
+    child = Child("c")
+    for _ in range(2):
+        assert child.say("x").peek() == "C SAYS X"
+        assert child.act("x").peek() == "C DOES X"
+    assert len(reached(child.act("x"))) == 2
+
+
+def test_a_shallow_copy_is_bound_to_itself():
+    a = Agent("a")
+    assert a.act("x").peek() == "a does x"
+    b = copy.copy(a)
+    b.name = "b"
+    assert b.act("x").peek() == "b does x"
+    assert a.act("x").peek() == "a does x"
+    assert b.act.parameter is a.act.parameter  # as any attribute of a shallow copy
+
+
+def test_a_deep_copy_is_bound_to_itself_with_a_source_of_its_own():
+    a = Agent("a")
+    assert a.act("x").peek() == "a does x"
+    b = copy.deepcopy(a)
+    b.name = "b"
+    assert b.act("x").peek() == "b does x"
+    assert b.act.parameter is not a.act.parameter
+
+
+def test_instances_without_a_dictionary():
+    class Tight:
+        __slots__ = ("name",)
+
+        def __init__(self, name):
+            self.name = name
+
+        @bundle
+        def say(self, text):
+            return f"{self.name}: {text}"
+
+    assert Tight("t").say("x").peek() == "t: x"
+
+
+def test_a_method_added_to_a_class_later():
+    class Late:
+        name = "late"
+
+    Late.say = bundle(lambda self, text: f"{self.name}: {text}")
+    assert Late().say("x").peek() == "late: x"
+
+
+def test_an_instance_is_freed():
+    a = Agent("a")
+    assert a.act("x").peek()
+    gone = weakref.ref(a)
+    del a
+    gc.collect()
+    assert gone() is None
+
+
+def test_nothing_is_kept_of_a_call():
+    class Big:
+        pass
+
+    p, big = node("x", trainable=True), Big()
+    gone = weakref.ref(big)
+    made = joined(p, big)
+    del big
+    assert gone() is not None  # the graph shows the argument
+    del made
+    gc.collect()
+    assert gone() is None
+
+
+def test_results_are_nodes_in_every_case():
+    for made in (joined("a"), shown(1), lookup([1], 0)):
+        assert isinstance(made, Node)
+
+
+def test_calls_in_many_threads_bind_one_method_per_instance():
+    a = Agent("a")
+    barrier = threading.Barrier(8)
+
+    def bind(_):
+        barrier.wait()
+        return a.act.parameter
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len({id(parameter) for parameter in pool.map(bind, range(8))}) == 1
+
+
+def test_parameters_of_a_function():
+    assert joined.parameters() == []
+    [parameter] = shown.parameters()
+    assert isinstance(parameter, Parameter)
+    assert parameter.kind == "code"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import types
+from collections.abc import Callable
 from typing import Any, cast
 
 import dspy
@@ -31,44 +32,47 @@ class LightCopy:
 
     def copy(self, value: Any) -> Any:
         """``value``, or a copy of it if a module or tool is in it."""
+        how = _how(type(value))
+        if how is None:
+            return value
         if id(value) in self.made:
             return self.made[id(value)]
-        if isinstance(value, dspy.Module):
-            return self._module(value)
-        if isinstance(value, dspy.Tool):
-            return self._tool(value)
-        if isinstance(value, types.MethodType):
-            owner = self.copy(value.__self__)
-            return value if owner is value.__self__ else types.MethodType(value.__func__, owner)
-        if type(value) is functools.partial:
-            function = self.copy(value.func)
-            if function is value.func:
-                return value
-            return functools.partial(function, *value.args, **value.keywords)
-        if type(value) in (list, tuple, dict) and len(value) <= LARGEST:
-            return self._container(value)
-        return value
+        return how(self, value)
 
-    def _module(self, module: dspy.Module) -> dspy.Module:
+    def module(self, module: dspy.Module) -> dspy.Module:
+        """A copy of a module, with copies of what it holds."""
         kind = type(module)
         new = self.made[id(module)] = kind.__new__(kind)
         state = vars(new)
         for name, value in vars(module).items():
-            state[name] = self.copy(value)
-        for name in _OWN_LISTS:
-            if isinstance(state.get(name), list):
-                state[name] = list(state[name])
-        if "history" in state:
-            state["history"] = []
+            if name in _OWN_LISTS:  # no modules in them, and a history is long
+                state[name] = list(value) if isinstance(value, list) else value
+            else:
+                state[name] = [] if name == "history" else self.copy(value)
         return new
 
-    def _tool(self, tool: dspy.Tool) -> dspy.Tool:
+    def tool(self, tool: dspy.Tool) -> dspy.Tool:
+        """A copy of a tool, bound to the copy if it is a method."""
         new = self.made[id(tool)] = tool.model_copy()
         new.func = self.copy(tool.func)
         return new
 
-    def _container(self, value: Any) -> Any:
-        if id(value) in self._open:  # a container that holds itself is shared
+    def method(self, value: types.MethodType) -> types.MethodType:
+        """A method, bound to the copy of its module."""
+        owner = self.copy(value.__self__)
+        return value if owner is value.__self__ else types.MethodType(value.__func__, owner)
+
+    def partial(self, value: functools.partial[Any]) -> functools.partial[Any]:
+        """A partial of a method, bound to the copy of its module."""
+        function = self.copy(value.func)
+        if function is value.func:
+            return value
+        return functools.partial(function, *value.args, **value.keywords)
+
+    def container(self, value: Any) -> Any:
+        """A list, tuple or dict with copies of the modules in it, or itself if there are none."""
+        # a container that holds itself is shared
+        if not value or len(value) > LARGEST or id(value) in self._open:
             return value
         self._open.add(id(value))
         try:
@@ -85,3 +89,17 @@ class LightCopy:
         if changed:
             self.made[id(value)] = new  # two attributes that share a list still do
         return new if changed else value
+
+
+@functools.lru_cache(maxsize=4096)  # asking pydantic's classes is slow, and types repeat
+def _how(kind: type) -> Callable[[LightCopy, Any], Any] | None:
+    """How a value of that type is copied; None means that it is shared."""
+    if issubclass(kind, dspy.Module):
+        return LightCopy.module
+    if issubclass(kind, dspy.Tool):
+        return LightCopy.tool
+    if kind in (list, tuple, dict):
+        return LightCopy.container
+    if kind is types.MethodType:
+        return LightCopy.method
+    return LightCopy.partial if kind is functools.partial else None

@@ -10,7 +10,7 @@ import dspy
 
 from trace_bridge import jsonable
 from trace_bridge_dspy.discovery import Walk
-from trace_bridge_dspy.slots import plain_demo
+from trace_bridge_dspy.slots import Signature, plain_demo, signature_of
 
 
 def inputs_of(program: dspy.Module, example: Any) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def _arguments(program: dspy.Module) -> tuple[list[str] | None, list[str]]:
         return [p.name for p in named], [p.name for p in named if p.default is p.empty]
     signature = getattr(program, "signature", None)
     if signature is None and len(held := list(_predictors(program))) == 1:
-        signature = held[0].signature  # ChainOfThought and its like
+        signature = signature_of(held[0])  # ChainOfThought and its like
     if signature is None:
         return None, []
     return [*(p.name for p in named), *signature.input_fields], list(signature.input_fields)
@@ -89,7 +89,7 @@ def encode(example: Any) -> Any:
     return jsonable(example)
 
 
-def demonstration(signature: type[dspy.Signature], example: Any) -> dict[str, Any] | None:
+def demonstration(signature: Signature, example: Any) -> dict[str, Any] | None:
     """What ``example`` shows of a predictor with ``signature``, if it has all its outputs."""
     pairs: dict[str, Any] = plain_demo(example) if hasattr(example, "items") else {}
     outputs = all(name in pairs for name in signature.output_fields)

@@ -13,6 +13,7 @@ import dspy
 from trace_bridge import digest, jsonable
 from trace_bridge_dspy import versions
 from trace_bridge_dspy.layout import Layout
+from trace_bridge_dspy.slots import signature_of
 
 _SECRET = re.compile(r"key|token|secret|password|credential|header", re.IGNORECASE)
 _LOOPBACK = re.compile(r"^\w+://(localhost|127\.|\[::1\]|0\.0\.0\.0)")
@@ -40,11 +41,12 @@ def _structure(layout: Layout) -> dict[str, Any]:
         value = item.value
         about: dict[str, Any] = {"class": type(value).__qualname__}
         if isinstance(value, dspy.Predict):
+            signature = signature_of(value)
             about["fields"] = {
-                name: str(field.annotation) for name, field in value.signature.fields.items()
+                name: str(field.annotation) for name, field in signature.fields.items()
             }
             about["config"] = _plain(value.config)
-            about["signature"] = value.signature.signature
+            about["signature"] = signature.signature
             if item.frozen:
                 about["state"] = digest({**value.dump_state(), "lm": None})
         elif isinstance(value, dspy.Tool):

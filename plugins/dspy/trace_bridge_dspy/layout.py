@@ -41,6 +41,17 @@ class Site:
     slots: list[Slot] = field(default_factory=list[Slot])
     tools: list[Slot] = field(default_factory=list[Slot])
     parameters: dict[str, Parameter] = field(default_factory=dict[str, Parameter])
+    known: dict[Slot, tuple[object, object]] = field(
+        default_factory=dict[Slot, tuple[object, object]]
+    )
+
+    def own(self, slot: Slot, owner: object) -> object:
+        """What ``owner`` (or a copy of it) holds; decoded again only if it is another object."""
+        present = getattr(owner, slot.attribute)
+        known = self.known.get(slot)
+        if known is None or known[0] is not present:
+            return slot.decode(present)
+        return known[1]
 
 
 class Layout:
@@ -108,7 +119,7 @@ class Layout:
         home = owners[:-2]  # the module whose attribute ("tools") holds the tool by its name
         for item in self.walk.found:
             if isinstance(item.value, dspy.Predict) and not item.frozen:
-                signature = item.value.signature
+                signature = make.signature_of(item.value)
                 given = "tools" in signature.input_fields and item.owners[:-1] == home
                 if given or text in signature.instructions:
                     yield item.value
@@ -117,6 +128,7 @@ class Layout:
         """Let the sites know the parameters of their slots."""
         for site in self.sites.values():
             for slot in site.slots:
+                site.known[slot] = (getattr(slot.owner, slot.attribute), parameters[slot.path].base)
                 site.parameters[slot.path.rpartition(":")[2]] = parameters[slot.path]
             for slot in site.tools:
                 site.parameters[f"tools.{slot.owner.name}"] = parameters[slot.path]  # pyright: ignore[reportAttributeAccessIssue]
@@ -139,7 +151,7 @@ class Layout:
 
 def _about(predictor: dspy.Predict, *, frozen: bool) -> str:
     """The fields; a frozen predictor's instructions too, which are no parameter of their own."""
-    signature = predictor.signature
+    signature = make.signature_of(predictor)
     return f"{signature.signature}\n{signature.instructions}" if frozen else signature.signature
 
 

@@ -69,7 +69,9 @@ def _caller(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     if isinstance(function, dspy.Module):  # __call__ takes anything; forward is what counts
         kind = type(function)
-        forward = getattr(kind, "forward", None) or kind.aforward
+        forward = getattr(kind, "forward", None) or getattr(kind, "aforward", None)
+        if forward is None:
+            return []
         return list(inspect.signature(forward).parameters.values())[1:]
     return list(inspect.signature(function).parameters.values())
 
@@ -85,7 +87,7 @@ def _named(parameters: list[inspect.Parameter]) -> bool:
 
 
 def _by_name(parameters: list[inspect.Parameter], example: Any, output: Any) -> dict[str, Any]:
-    values: dict[str, Any] = {name: None for name in _NONE}
+    values: dict[str, Any] = dict.fromkeys(_NONE)
     values |= dict.fromkeys(_EXAMPLE, example) | dict.fromkeys(_OUTPUT, output)
     return {p.name: values[p.name] for p in parameters if p.name in values}
 

@@ -17,8 +17,8 @@ from trace_bridge_dspy import examples, versions
 from trace_bridge_dspy.copies import LightCopy
 from trace_bridge_dspy.fingerprint import fingerprint
 from trace_bridge_dspy.layout import Layout
-from trace_bridge_dspy.running import Attached, Run
-from trace_bridge_dspy.slots import rebake, write
+from trace_bridge_dspy.running import Attached, Run, write
+from trace_bridge_dspy.slots import rebake, signature_of
 
 _FORMATS = ("program", "state")
 
@@ -87,7 +87,7 @@ class DSPyModule(AgentModule[dspy.Module]):
         for slot in self.layout.slots:
             if slot.kind == "demos":
                 predictor = cast("dspy.Predict", slot.owner)
-                demo = examples.demonstration(predictor.signature, example)
+                demo = examples.demonstration(signature_of(predictor), example)
                 if demo is not None:
                     found[slot.path] = demo
         return found
@@ -142,9 +142,7 @@ class DSPyModule(AgentModule[dspy.Module]):
             program.save(str(path))
             return json.loads(path.read_text(encoding="utf-8"))
 
-    def _write(
-        self, state: Mapping[str, object], where: Callable[[object], Any]
-    ) -> list[str]:
+    def _write(self, state: Mapping[str, object], where: Callable[[object], Any]) -> list[str]:
         """Write into ``where(original)``; gives the paths of changes that had no place.
 
         Predictors come first, since a tool's new text takes the place of its original text.
@@ -160,7 +158,7 @@ class DSPyModule(AgentModule[dspy.Module]):
             if target is None:
                 lost += [slot.path for slot in site.slots if value(slot) != slot.get()]
                 continue
-            write(target, site.slots, value)
+            write(target, site, value)
             if site.tools:
                 rebake(target, site.tools, value)
         return lost

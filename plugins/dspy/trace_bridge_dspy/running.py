@@ -15,7 +15,7 @@ from dspy.dsp.utils.settings import main_thread_config, thread_local_overrides
 from trace_bridge import Slot
 from trace_bridge_dspy.copies import LightCopy
 from trace_bridge_dspy.layout import Layout, Site
-from trace_bridge_dspy.slots import rebake, write
+from trace_bridge_dspy.slots import rebake
 
 MARK = "_trace_bridge_run"  # the attribute of our copies (never of the user's objects)
 
@@ -50,15 +50,15 @@ class Run(Attached):
         self.program: dspy.Module = copy.copy(program)
         # keyed by identity, which is safe as long as the run keeps the copies
         self.sites: dict[int, Site] = {}
-        self._copies = copy
+        self._copies: list[Any] = []
         for item in layout.walk.found:
-            site = layout.sites[id(item.value)]
             made = copy.find(item.value)
             if made is not None:
-                self.sites[id(made)] = site
+                site = self.sites[id(made)] = layout.sites[id(item.value)]
+                self._copies.append(made)
                 change(made, site)
                 if isinstance(made, dspy.Module):
-                    vars(made)[MARK] = self
+                    object.__getattribute__(made, "__dict__")[MARK] = self
         self.context = contextvars.copy_context()
 
     def __deepcopy__(self, memo: object) -> Run:
@@ -80,7 +80,16 @@ class Run(Attached):
             try:
                 yield
             finally:
-                self.alive = False
+                self._end()
+
+    def _end(self) -> None:
+        """Let go of the copies, and they of us: nothing is left for the garbage collector."""
+        self.alive = False
+        for made in self._copies:
+            if isinstance(made, dspy.Module):
+                object.__getattribute__(made, "__dict__").pop(MARK, None)
+        self._copies.clear()
+        self.sites.clear()
 
     def reenter(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call ``function`` in the run's context, from a thread that did not inherit it.
@@ -121,18 +130,25 @@ def stray(module: dspy.Module) -> Run | None:
     return run
 
 
+def write(owner: Any, site: Site, values: Callable[[Slot], object]) -> None:
+    """Give ``owner``, of that site or a copy, the values that it does not hold yet."""
+    for slot in site.slots:
+        value = values(slot)
+        if value != site.own(slot, owner):
+            slot.put(owner, value)
+
+
 def change(value: Any, site: Site) -> None:
     """Give a copy of a predictor or tool the values that are current."""
-    write(value, site.slots, lambda slot: _current(site, slot))
+    write(value, site, lambda slot: _current(site, slot))
     if site.tools:
         rebake(value, site.tools, lambda slot: _shown(site, slot))
 
 
 def differs(predictor: dspy.Predict, site: Site) -> bool:
     """Whether other values than the predictor's own are current."""
-    return any(_current(site, slot) != slot.get(predictor) for slot in site.slots) or any(
-        _shown(site, slot) != slot.get() for slot in site.tools
-    )
+    own = any(_current(site, slot) != site.own(slot, predictor) for slot in site.slots)
+    return own or any(_shown(site, slot) != slot.get() for slot in site.tools)
 
 
 def _current(site: Site, slot: Slot) -> object:

@@ -114,7 +114,9 @@ def _predict(original: _Method) -> _Method:
         if call is None:
             return original(self, **kwargs)
         site, own = _site(self), _own(self)
-        with call.component(_op(site, self), _inputs(kwargs), site.parameters, site.description) as c:
+        with call.component(
+            _op(site, self), _inputs(kwargs), site.parameters, site.description
+        ) as c:
             if own is self:
                 output = original(self, **kwargs)
             else:
@@ -135,7 +137,9 @@ def _apredict(original: _Method) -> _Method:
         if call is None:
             return await original(self, **kwargs)
         site, own = _site(self), _own(self)
-        with call.component(_op(site, self), _inputs(kwargs), site.parameters, site.description) as c:
+        with call.component(
+            _op(site, self), _inputs(kwargs), site.parameters, site.description
+        ) as c:
             if own is self:
                 output = await original(self, **kwargs)
             else:

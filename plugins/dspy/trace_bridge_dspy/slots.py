@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import dspy
 
@@ -20,25 +20,31 @@ _DEMOS = "Each object has values for the signature's fields, inputs and outputs.
 _FIELD = "What the field holds, in one or two sentences; shown to the model beside its name."
 _TOOL = "What the tool does and when to use it; shown to the model that chooses tools."
 
+# DSPy's annotations know a signature class as a plain pydantic instance, or as None.
+Signature: TypeAlias = Any
+
 # A signature is a pydantic class that takes a millisecond to make; candidates repeat.
 _CACHED = 512
 
 
 @functools.lru_cache(maxsize=_CACHED)
-def _with_instructions(signature: type[dspy.Signature], text: str) -> type[dspy.Signature]:
+def _with_instructions(signature: Signature, text: str) -> Signature:
     return signature.with_instructions(text)
 
 
 @functools.lru_cache(maxsize=_CACHED)
-def _with_description(
-    signature: type[dspy.Signature], field: str, text: str
-) -> type[dspy.Signature]:
+def _with_description(signature: Signature, field: str, text: str) -> Signature:
     return signature.with_updated_fields(field, desc=text)
+
+
+def signature_of(predictor: dspy.Predict) -> Signature:
+    """The predictor's signature, a class."""
+    return predictor.signature
 
 
 def of_predictor(predictor: dspy.Predict, join: Callable[[str], str]) -> Iterator[Slot]:
     """The slots of a predictor; ``join`` makes a slot's name a path."""
-    signature = predictor.signature
+    signature = signature_of(predictor)
     yield Slot(
         path=join("instructions"), owner=predictor, attribute="signature", kind="prompt",
         decode=lambda signature: signature.instructions, encode=_with_instructions,
@@ -67,12 +73,12 @@ def of_tool(tool: dspy.Tool, path: str, reader: dspy.Predict | None) -> Slot:
     )  # fmt: skip
 
 
-def _description(field: str, signature: type[dspy.Signature]) -> str:
+def _description(field: str, signature: Signature) -> str:
     extra = signature.model_fields[field].json_schema_extra
     return str(cast("Mapping[str, object]", extra).get("desc") or "")
 
 
-def _described(field: str, signature: type[dspy.Signature], text: str) -> type[dspy.Signature]:
+def _described(field: str, signature: Signature, text: str) -> Signature:
     return _with_description(signature, field, text)
 
 
@@ -101,22 +107,16 @@ def _examples(inputs: Sequence[str], present: Sequence[Any], demos: Sequence[Any
     return made
 
 
-def write(owner: Any, slots: Sequence[Slot], values: Callable[[Slot], object]) -> None:
-    """Give ``owner`` (or a copy of it) the values that it does not hold yet."""
-    for slot in slots:
-        value = values(slot)
-        if value != slot.get(owner):
-            slot.put(owner, value)
-
-
-def rebake(predictor: dspy.Predict, tools: Sequence[Slot], values: Callable[[Slot], object]) -> None:
+def rebake(
+    predictor: dspy.Predict, tools: Sequence[Slot], values: Callable[[Slot], object]
+) -> None:
     """Renew the text of changed tools in the predictor's instructions, where it still stands.
 
     ``ReAct`` renders its tools into the instructions of its predictor once, when it is made
     (``ReActV2`` when it runs). So the rule, when both are changed: instructions first; then a
     tool's original text is replaced by the new one wherever the new instructions still hold it.
     """
-    text = before = predictor.signature.instructions
+    text = before = signature_of(predictor).instructions
     for slot in tools:
         tool = cast("dspy.Tool", slot.owner)
         desc = values(slot)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from trace_bridge.graph import context, paths
 from trace_bridge.graph.bundle import Operator
-from trace_bridge.graph.node import UNNAMED, Parameter
+from trace_bridge.graph.node import Parameter
 
 
 class Module:
@@ -29,12 +29,19 @@ class Module:
         return self.forward(*args, **kwargs)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """All parameters with their paths, each once, in order of definition."""
-        seen: set[int] = set()
-        for owners, slot, parameter in _walk(self, (), seen):
+        """All parameters with their paths, each once, in order of definition.
+
+        Raises:
+            ValueError: if a path would lead to two parameters (keys ``1`` and ``"1"`` of a dict).
+        """
+        taken: set[str] = set()
+        for owners, slot, parameter in _walk(self, (), set()):
             path = paths.join(owners, slot)
-            if parameter.name == UNNAMED:
-                parameter.name = path
+            if path in taken:
+                msg = f"two parameters would go by the path {path}: rename the key of one of them"
+                raise ValueError(msg)
+            taken.add(path)
+            parameter.go_by(path, len(owners))
             yield path, parameter
 
     def parameters(self) -> list[Parameter]:

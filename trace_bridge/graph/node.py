@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple, TypeVar, cast
@@ -146,7 +147,7 @@ class Parameter(Node):
         choices: values (or, for demos, elements) that an optimizer may pick from.
     """
 
-    __slots__ = ("_check", "_initial", "choices", "constraint", "feedback", "kind")
+    __slots__ = ("_check", "_depth", "_initial", "choices", "constraint", "feedback", "kind")
     trainable = True
 
     def __init__(
@@ -166,6 +167,7 @@ class Parameter(Node):
         self.choices = choices
         self.feedback: list[Subgraph] = []
         self._initial = value
+        self._depth: float = -1 if name == UNNAMED else math.inf
         self._check = check
         kind_named(kind)  # an unknown kind is an error here, not in the middle of a run
 
@@ -177,6 +179,11 @@ class Parameter(Node):
     def base(self) -> object:
         """The value that holds where nothing is overlaid."""
         return self._data
+
+    def go_by(self, path: str, depth: int) -> None:
+        """Be called ``path``, unless the user or a module further out gave a name already."""
+        if depth > self._depth:
+            self.name, self._depth = path, depth
 
     def set(self, value: object) -> None:
         """Make ``value`` the base value.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import inspect
 import sys
@@ -9,10 +11,15 @@ import sysconfig
 import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
+
+from trace_bridge.graph.values import canonical
 
 _INSTALLED = tuple(
     str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")
 )
+
+_PLAIN = (str, int, float, bool, type(None), tuple, list, dict, set, frozenset)
 
 
 def code_digest(*objects: object) -> str:
@@ -25,27 +32,51 @@ def code_digest(*objects: object) -> str:
     parts: list[str] = []
     pending = list(objects)
     while pending:
-        item = pending.pop(0)
+        item = pending.pop()
         item = inspect.unwrap(item) if callable(item) else item
         item = getattr(item, "__func__", item)
+        if isinstance(item, functools.partial):
+            pending += [item.func, *item.args, *item.keywords.values()]
+            parts.append(canonical([item.args, item.keywords]))
         if not isinstance(item, (types.FunctionType, type)) or id(item) in seen:
             continue
         seen[id(item)] = item
         name = f"{item.__module__}.{item.__qualname__}"
-        if _is_installed(item):
+        if _is_installed(item.__module__):
             parts.append(name)
             continue
         parts.append(f"{name}\n{_text(item)}")
-        pending += _referred(item)
-        parts += _constants(item)
-    return hashlib.sha256("\x1f".join(sorted(parts)).encode()).hexdigest()[:32]
+        if isinstance(item, type):
+            pending += [*item.__bases__, *_methods(item)]
+            continue
+        for key, value in _variables(item).items():
+            if issubclass(type(value), _PLAIN):
+                parts.append(f"{key}={_shown(value)}")
+                pending += _callables_in(value)
+            else:
+                pending += [value, type(value)]
+    return hashlib.sha256("\x1f".join(sorted(parts)).encode(errors="replace")).hexdigest()[:32]
 
 
-def _is_installed(item: types.FunctionType | type) -> bool:
-    module = sys.modules.get(item.__module__)
-    file = getattr(module, "__file__", None)
-    if item.__module__ == "builtins":
+def _shown(value: object) -> str:
+    try:
+        return canonical(value)
+    except RecursionError:  # it holds itself
+        return "..."
+
+
+def _callables_in(value: object) -> list[object]:
+    if isinstance(value, dict):
+        value = list(cast("dict[object, object]", value).values())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [item for item in cast("list[object]", value) if callable(item)]
+    return []
+
+
+def _is_installed(module: str) -> bool:
+    if module == "builtins" or module.startswith("trace_bridge."):
         return True
+    file = getattr(sys.modules.get(module), "__file__", None)
     return file is not None and str(Path(file).resolve()).startswith(_INSTALLED)
 
 
@@ -59,23 +90,36 @@ def _text(item: types.FunctionType | type) -> str:
 
 def _methods(item: type) -> Iterator[types.FunctionType]:
     for member in vars(item).values():
-        function = getattr(member, "__func__", member)
-        if isinstance(function, types.FunctionType):
-            yield function
+        for attribute in ("__func__", "fget", "func", "__wrapped__"):  # class methods, properties
+            member = getattr(member, attribute, member)  # noqa: PLW2901
+        if isinstance(member, types.FunctionType):
+            yield member
 
 
-def _referred(item: types.FunctionType | type) -> list[object]:
-    """Functions and classes that the code of ``item`` names, and its base classes."""
-    if isinstance(item, type):
-        return [*item.__bases__, *_methods(item)]
-    variables = inspect.getclosurevars(item)
-    return [*variables.nonlocals.values(), *variables.globals.values()]
+def _names(code: types.CodeType) -> Iterator[str]:
+    """The global names and attributes that ``code`` uses, in nested functions too."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
 
 
-def _constants(item: types.FunctionType | type) -> list[str]:
-    """Plain values outside the source that the code of a function reads."""
-    if isinstance(item, type):
-        return []
-    variables = inspect.getclosurevars(item)
-    found = {**variables.nonlocals, **variables.globals}
-    return [f"{k}={v!r}" for k, v in found.items() if isinstance(v, (str, int, float, bool, tuple))]
+def _variables(function: types.FunctionType) -> dict[str, object]:
+    """What the code of ``function`` uses of its closure, its module, and modules of the user's."""
+    names = set(_names(function.__code__))
+    found: dict[str, object] = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):  # not assigned yet
+            found[name] = cell.cell_contents
+    spaces = {"": function.__globals__}
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        for name in names & spaces[prefix].keys():
+            value = spaces[prefix][name]
+            if not isinstance(value, types.ModuleType):
+                found[prefix + name] = value
+            elif f"{value.__name__}." not in spaces and not _is_installed(value.__name__):
+                spaces[f"{value.__name__}."] = vars(value)
+                pending.append(f"{value.__name__}.")
+    return found

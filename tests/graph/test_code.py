@@ -1,0 +1,172 @@
+"""The key of an agent's code changes with whatever the code refers to, and with nothing else."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from trace_bridge.graph.code import code_digest
+
+BASE = """
+    import functools, json, os
+    import other
+    LIMIT = 3
+    TABLE = {"a": 1}
+
+    def helper(x):
+        return x + LIMIT
+
+    class Base:
+        def shared(self):
+            return helper(1)
+
+    class Agent(Base):
+        def run(self, x):
+            return json.dumps(helper(x)) + TABLE["a"]
+
+    class Client:
+        @property
+        def url(self):
+            return address()
+
+        @functools.cached_property
+        def key(self):
+            return secret()
+
+    def address():
+        return "here"
+
+    def secret():
+        return "key"
+
+    def listed(x):
+        return x * 2
+
+    def deep(x):
+        return x * 3
+
+    def fetch(x):
+        return x * 4
+
+    client = Client()
+    tools = {"fetch": fetch}
+
+    def agent(x):
+        def nested(y):
+            return deep(y)
+        numbers = [listed(y) for y in x]
+        return Agent().run(x), nested(x), client.url, numbers, tools, other.search(x)
+
+    def unused(x):
+        return os.getcwd()
+    """
+
+
+@pytest.fixture
+def digest_of(tmp_path):
+    """The digest of ``agent`` in a module with that text, made by another process."""
+
+    def digest(text, name="agent", seed="0", other="def search(x): return SIZE\nSIZE = 1"):
+        (tmp_path / "other.py").write_text(other, encoding="utf-8")
+        (tmp_path / "subject.py").write_text(textwrap.dedent(text), encoding="utf-8")
+        program = (
+            "import subject; from trace_bridge.graph.code import code_digest;"
+            f" print(code_digest(subject.{name}))"
+        )
+        return subprocess.run(
+            [sys.executable, "-B", "-c", program],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    return digest
+
+
+def test_the_same_code_has_the_same_key(digest_of):
+    assert digest_of(BASE, seed="1") == digest_of(BASE, seed="2")
+    assert digest_of(BASE) == digest_of(BASE.replace("os.getcwd()", "1"))  # not referred to
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Agent().run(x)", "Agent().run(x) + 1"),
+        ("x + LIMIT", "x - LIMIT"),
+        ("LIMIT = 3", "LIMIT = 4"),
+        ("helper(1)", "helper(2)"),
+        ('+ TABLE["a"]', '+ TABLE["b"]'),
+        ('{"a": 1}', '{"a": 2}'),
+        ("x * 2", "x * 20"),
+        ("x * 3", "x * 30"),
+        ("x * 4", "x * 40"),
+        ('"here"', '"there"'),
+        ('"key"', '"another key"'),
+    ],
+)
+def test_a_change_anywhere_in_it_changes_the_key(digest_of, old, new):
+    assert old in BASE
+    assert digest_of(BASE) != digest_of(BASE.replace(old, new))
+
+
+def test_the_users_other_modules_count(digest_of):
+    same = digest_of(BASE)
+    assert same == digest_of(BASE, other="SIZE = 1\n\n\ndef search(x): return SIZE\nMORE = 2")
+    assert same != digest_of(BASE, other="def search(x): return SIZE\nSIZE = 2")
+    assert same != digest_of(BASE, other="def search(x): return SIZE + 1\nSIZE = 1")
+
+
+def test_wrapped_and_partial_functions_and_methods():
+    def inner(x):
+        return x
+
+    def other(x):
+        return x + 1
+
+    @functools.wraps(inner)
+    def wrapper(*args):
+        return inner(*args)
+
+    class Agent:
+        def run(self):
+            return 1
+
+    assert code_digest(wrapper) == code_digest(inner)
+    assert code_digest(Agent().run) == code_digest(Agent.run)
+    assert code_digest(functools.partial(inner, 1)) != code_digest(functools.partial(other, 1))
+
+
+def test_closures_count():
+    def made(number):
+        def agent():
+            return number
+
+        return agent
+
+    assert code_digest(made(1)) != code_digest(made(2))
+    assert code_digest(made(1)) == code_digest(made(1))
+
+
+def test_code_without_source():
+    first, same, other = {}, {}, {}
+    exec("def f(x): return x + 1", first)  # noqa: S102
+    exec("def f(x): return x + 1", same)  # noqa: S102
+    exec("def f(x): return x + 2", other)  # noqa: S102
+    for namespace in (first, same, other):
+        namespace["f"].__module__ = "somewhere"
+    assert code_digest(first["f"]) == code_digest(same["f"]) != code_digest(other["f"])
+
+
+def test_what_is_installed_counts_by_name():
+    assert code_digest(json.dumps) == code_digest(json.dumps)
+    assert code_digest(json.dumps) != code_digest(json.loads)
+
+
+def test_what_is_no_code_adds_nothing():
+    assert code_digest(1, "x", None) == code_digest()

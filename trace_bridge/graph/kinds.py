@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,10 @@ def _same(text: str) -> str:
     return text
 
 
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2)
+def _rows(value: object) -> str:
+    """A list as JSON with a line for each item, so that a diff shows which ones changed."""
+    items = cast("list[object]", value)
+    return "[" + ",".join(f"\n  {_compact(item)}" for item in items) + ("\n]" if items else "]")
 
 
 def _compact(value: object) -> str:
@@ -101,6 +104,6 @@ for _name, _optimizer in (
     ("code", "optoprime"),
 ):
     register_kind(Kind(_name, _is_text, str, _same, _optimizer))
-register_kind(Kind("demos", _is_demos, _dump, json.loads, "bootstrap"))
+register_kind(Kind("demos", _is_demos, _rows, json.loads, "bootstrap"))
 register_kind(Kind("number", _is_number, _compact, json.loads))
 register_kind(Kind("value", _is_json, _compact, json.loads))

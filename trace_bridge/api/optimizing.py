@@ -63,7 +63,8 @@ def optimize(  # noqa: PLR0913 (one verb says it all)
 
     Raises:
         TypeError: no plugin can wrap the agent, or ``llm`` is no model.
-        ValueError: nothing to train, too little data or budget, or no model where one is needed.
+        ValueError: nothing to train, an agent that cannot run, too little data or budget, or no
+            model where one is needed.
         LookupError: a path, glob or optimizer that does not exist.
         MetricError: the metric failed on every validation example.
         ModelUnavailableError, BudgetExhaustedError: before the original could be evaluated.
@@ -98,6 +99,10 @@ async def optimize_async(  # noqa: PLR0913 (as optimize)
     manager = plugin_manager.with_plugins(plugins)
     module = module_of(agent, manager)
     parameters = trained(module, trainable)
+    problem = module.problem()
+    if problem:
+        msg = f"{type(module.agent).__qualname__} cannot run: {problem}"
+        raise ValueError(msg)
     sets = split(trainset, valset, testset, seed=engine.seed, evaluations=budget.evaluations)
     rows = [
         _rows(module, name, examples)

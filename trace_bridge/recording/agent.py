@@ -56,6 +56,10 @@ class AgentModule(Module, Generic[AgentT]):
         """
         return nullcontext()
 
+    def problem(self) -> str:
+        """Why the agent cannot run at all now (no model is configured, say); empty if it can."""
+        return ""
+
     def nothing_to_train(self) -> str:
         """Why there is no slot, for the error message."""
         return "it has no parameters"

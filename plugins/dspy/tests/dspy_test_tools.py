@@ -1,7 +1,5 @@
 """A model whose answers are a function of the prompt, and what else tests of the plugin share."""
 
-import threading
-
 from dspy.utils.dummies import DummyLM
 
 from trace_bridge import BudgetExhaustedError, Usage, link
@@ -13,12 +11,10 @@ class ScriptLM(DummyLM):
     def __init__(self, function):
         super().__init__([], follow_examples=True)
         self.function = function
-        self.lock = threading.Lock()
         self.prompts = []
 
     def _use_example(self, messages):  # what DummyLM asks for, in DSPy 3.0 to 3.4
-        with self.lock:
-            self.prompts.append(messages)
+        self.prompts.append(messages)
         answer = self.function(messages)
         if isinstance(answer, str):
             return answer

@@ -177,8 +177,10 @@ def test_tool_description_is_baked_into_react_again(run):
         run(module, {"question": "q"}, {"tools/search:desc": "New words."})
         assert "New words." in system(lm.prompts[0])
         assert "Old words." not in system(lm.prompts[0])
-        # both are changed: instructions first, then the tool's text where it still stands
+        # the value of instructions holds a name for the tool's text, so both can be changed
         kept = "CHANGED. " + module.state_dict()["react:instructions"]
+        assert "{tool:search}" in kept
+        assert "Old words." not in kept
         state = {"tools/search:desc": "New words.", "react:instructions": kept}
         lm.prompts.clear()
         run(module, {"question": "q"}, state)

@@ -67,7 +67,7 @@ def llm(client: object) -> LLM | None:
 
     if not isinstance(client, dspy.BaseLM):
         return None
-    from trace_bridge_dspy.llm import DSPyLLM
+    from trace_bridge_dspy.models import DSPyLLM
 
     return DSPyLLM(client)
 

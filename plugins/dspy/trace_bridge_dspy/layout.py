@@ -30,6 +30,7 @@ class Site:
 
     Attributes:
         op: its name in the graph.
+        owners: the attributes that lead to it.
         description: what it does, for a model to read.
         slots: what is written on the object itself.
         tools: the slots of tools whose descriptions this predictor shows to its model.
@@ -37,6 +38,7 @@ class Site:
     """
 
     op: str
+    owners: tuple[str, ...] = ()
     description: str = ""
     slots: list[Slot] = field(default_factory=list[Slot])
     tools: list[Slot] = field(default_factory=list[Slot])
@@ -66,50 +68,52 @@ class Layout:
         self._stages: dict[str, Site | None] = {}
         for item in self.walk.found:
             self._add(item)
+        for item in self.walk.found:
+            if not item.frozen:
+                self._add_slots(item)
         for item in self.walk.found:  # tools come last: their text stands in instructions
-            if isinstance(item.value, dspy.Tool) and not item.frozen:
+            if _trainable_tool(item):
                 self._add_tool_slot(item)
 
     def _add(self, item: Found) -> None:
-        owners = self._unique(item.owners)
         value = item.value
-        site = Site(".".join(owners) or type(value).__name__)
+        name = str(value.name) if isinstance(value, dspy.Tool) else ""
+        owners = self._unique((*item.owners[:-1], name) if name else item.owners)
+        site = Site(".".join(owners) or type(value).__name__, owners)
         self.sites[id(value)] = site
         if isinstance(value, dspy.Predict):
             site.description = _about(value, frozen=item.frozen)
             stage = getattr(value, "stage", "")
             # copies that the user made of one predictor share its stage: then it names none
             self._stages[stage] = None if stage in self._stages else site
-            if not item.frozen:
-                site.slots = list(make.of_predictor(value, lambda name: _join(owners, name)))
-                self.slots += site.slots
         elif isinstance(value, dspy.Tool):
-            name = str(value.name)
-            site.op = ".".join((*owners[:-1], name))
             site.description = value.desc or ""
             self._tool_names[name] = None if name in self._tool_names else site
         else:
             site.description = _first_line(type(value).__doc__)
+
+    def _add_slots(self, item: Found) -> None:
+        if isinstance(item.value, dspy.Predict):
+            site, text = self.sites[id(item.value)], make.signature_of(item.value).instructions
+            tools = [other.value for other in self.walk.found if _trainable_tool(other)]
+            baked = [tool for tool in tools if str(tool) in text]
+            site.slots = list(
+                make.of_predictor(item.value, lambda name: _join(site.owners, name), baked)
+            )
+            self.slots += site.slots
 
     def _unique(self, owners: tuple[str, ...]) -> tuple[str, ...]:
         """``owners``, numbered if another object has that path (keys 1 and "1" of a dict)."""
         self._names[owners] += 1
         if self._names[owners] == 1 or not owners:
             return owners
-        return (*owners[:-1], f"{owners[-1]}#{self._names[owners]}")
+        return self._unique((*owners[:-1], f"{owners[-1]}#{self._names[owners]}"))
 
     def _add_tool_slot(self, item: Found) -> None:
-        tool: dspy.Tool = item.value
-        if getattr(tool.func, "__module__", "").partition(".")[0] == "dspy":
-            return  # "finish" and "submit", which DSPy adds itself
-        readers = list(self._readers(tool, item.owners))
-        owners = (*item.owners[:-1], str(tool.name)) if item.owners else (str(tool.name),)
-        path = _join(owners, "desc")
-        if any(slot.path == path for slot in self.slots):
-            path = _join((*owners[:-1], f"{owners[-1]}#{len(self.slots)}"), "desc")
-        slot = make.of_tool(tool, path, readers[0] if readers else None)
+        site, readers = self.sites[id(item.value)], list(self._readers(item.value, item.owners))
+        slot = make.of_tool(item.value, _join(site.owners, "desc"), readers[0] if readers else None)
+        site.slots.append(slot)
         self.slots.append(slot)
-        self.sites[id(tool)].slots.append(slot)
         for reader in readers:
             self.sites[id(reader)].tools.append(slot)
 
@@ -147,6 +151,13 @@ class Layout:
     def predictors(self) -> list[dspy.Predict]:
         """All predictors, the frozen ones too."""
         return [item.value for item in self.walk.found if isinstance(item.value, dspy.Predict)]
+
+
+def _trainable_tool(item: Found) -> bool:
+    """Whether it is a tool of the user's: DSPy adds "finish" and "submit" itself."""
+    if not isinstance(item.value, dspy.Tool) or item.frozen:
+        return False
+    return getattr(item.value.func, "__module__", "").partition(".")[0] != "dspy"
 
 
 def _about(predictor: dspy.Predict, *, frozen: bool) -> str:

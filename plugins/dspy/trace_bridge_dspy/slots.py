@@ -42,13 +42,24 @@ def signature_of(predictor: dspy.Predict) -> Signature:
     return predictor.signature
 
 
-def of_predictor(predictor: dspy.Predict, join: Callable[[str], str]) -> Iterator[Slot]:
-    """The slots of a predictor; ``join`` makes a slot's name a path."""
+def of_predictor(
+    predictor: dspy.Predict, join: Callable[[str], str], tools: Sequence[dspy.Tool] = ()
+) -> Iterator[Slot]:
+    """The slots of a predictor.
+
+    Args:
+        predictor: their owner.
+        join: makes a slot's name a path.
+        tools: those whose text is baked into its instructions.
+    """
     signature = signature_of(predictor)
+    names = ", ".join(map(placeholder, tools))
     yield Slot(
         path=join("instructions"), owner=predictor, attribute="signature", kind="prompt",
-        decode=lambda signature: signature.instructions, encode=_with_instructions,
-        description=f"instructions for {signature.signature}", constraint=_INSTRUCTIONS,
+        decode=functools.partial(_instructions, tools),
+        encode=functools.partial(_instructed, tools),
+        description=f"instructions for {signature.signature}",
+        constraint=f"{_INSTRUCTIONS} Keep {names}." if names else _INSTRUCTIONS,
     )  # fmt: skip
     yield Slot(
         path=join("demos"), owner=predictor, attribute="demos", kind="demos", decode=_plain,
@@ -71,6 +82,24 @@ def of_tool(tool: dspy.Tool, path: str, reader: dspy.Predict | None) -> Slot:
         decode=lambda desc: desc or "", encode=lambda _, desc: desc, feeds=reader,
         description=f"description of the tool {tool.name}", constraint=_TOOL,
     )  # fmt: skip
+
+
+def placeholder(tool: dspy.Tool) -> str:
+    """What stands for a tool's text in the value of instructions."""
+    return f"{{tool:{tool.name}}}"
+
+
+def _instructions(tools: Sequence[dspy.Tool], signature: Signature) -> str:
+    text = signature.instructions
+    for tool in tools:
+        text = text.replace(str(tool), placeholder(tool))
+    return text
+
+
+def _instructed(tools: Sequence[dspy.Tool], signature: Signature, text: str) -> Signature:
+    for tool in tools:
+        text = text.replace(placeholder(tool), str(tool))
+    return _with_instructions(signature, text)
 
 
 def _description(field: str, signature: Signature) -> str:
@@ -110,11 +139,12 @@ def _examples(inputs: Sequence[str], present: Sequence[Any], demos: Sequence[Any
 def rebake(
     predictor: dspy.Predict, tools: Sequence[Slot], values: Callable[[Slot], object]
 ) -> None:
-    """Renew the text of changed tools in the predictor's instructions, where it still stands.
+    """Renew the text of changed tools in the predictor's instructions.
 
     ``ReAct`` renders its tools into the instructions of its predictor once, when it is made
-    (``ReActV2`` when it runs). So the rule, when both are changed: instructions first; then a
-    tool's original text is replaced by the new one wherever the new instructions still hold it.
+    (``ReActV2`` when it runs). So that instructions and descriptions can be changed apart, the
+    value of such instructions holds ``{tool:name}`` for a tool's text. When it is written, the
+    tool's original text comes first, and is then replaced by its new one here.
     """
     text = before = signature_of(predictor).instructions
     for slot in tools:

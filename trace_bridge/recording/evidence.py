@@ -9,7 +9,9 @@ has precision and recall of 0.93 (with reads, which the recorder adds).
 from __future__ import annotations
 
 import dataclasses
+import enum
 import re
+import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 
@@ -21,8 +23,11 @@ _MIN_PART = 8  # the same, for a value that is a part of an earlier text
 _RUN = 3  # words in a row that make a match more than chance
 _GAP = " \x00 "  # stands for text that is explained already
 
-_SMALL = (int, float, bool, complex, type(None))
-_ATOMS = (str, bytes, *_SMALL)
+_SHARED = (
+    int, float, bool, complex, type(None), enum.Enum, type, types.ModuleType, types.FunctionType,
+    types.BuiltinFunctionType,
+)  # fmt: skip
+_ATOMS = (str, bytes, *_SHARED)
 
 
 class Produced(NamedTuple):
@@ -53,10 +58,12 @@ def _items(value: object) -> Iterable[object]:
 
 
 def identifiable(value: object) -> bool:
-    """Whether the identity of ``value`` proves anything (small values are shared by Python)."""
-    return not isinstance(value, _SMALL) and not (
-        isinstance(value, (str, bytes)) and len(value) < 2
-    )
+    """Whether the identity of ``value`` proves anything (Python shares small values)."""
+    if isinstance(value, (str, bytes)):
+        return len(value) >= 2
+    if isinstance(value, (tuple, frozenset)):
+        return bool(value)  # pyright: ignore[reportUnknownArgumentType]
+    return not isinstance(value, _SHARED)
 
 
 def normalized(text: str) -> str:

@@ -38,8 +38,12 @@ class _Linker:
         finished = [call for call in recorder.calls if call.ended >= 0]
         self.calls = [*sorted(finished, key=lambda call: call.ended), recorder.root]
         self.position = {id(call): index for index, call in enumerate(self.calls)}
-        self.producers: dict[int, Source] = {}  # id of a value -> what returned it
-        self.owners: dict[int, int] = {}  # id of a whole output -> its call's position
+        # by id, oldest first; values are kept, or another object could get their id
+        self.producers: dict[int, list[tuple[Source, object]]] = defaultdict(list)
+        self.owners: dict[int, list[int]] = defaultdict(list)  # of whole outputs: positions
+        self.children: dict[int, list[Call]] = defaultdict(list)
+        for call in sorted(finished, key=lambda call: call.started):
+            self.children[id(call.parent)].append(call)
         self.aliases: list[int] = []
         self.explained: list[Explained] = []
         self.nodes: dict[Source, Node] = {}
@@ -65,20 +69,39 @@ class _Linker:
     def _produce(self, source: Source, value: object) -> None:
         for leaf in leaves(value):
             if identifiable(leaf):
-                self.producers[id(leaf)] = source  # the newest holder is the nearest one
+                self.producers[id(leaf)].append((source, leaf))
+
+    def _producer(self, value: object, before: int) -> Source | None:
+        """What returned ``value``: of those that ended before, the newest is the nearest."""
+        for source, _ in reversed(self.producers.get(id(value), ()) if identifiable(value) else ()):
+            if source[0] == _INPUTS or self.calls[source[0]].ended < before:
+                return source
+        return None
+
+    def _owner(self, value: int, before: int) -> int | None:
+        """The call whose whole output has that id."""
+        earlier = (at for at in self.owners.get(value, ()) if self.calls[at].ended < before)
+        return max(earlier, default=None)
 
     def _note_output(self, position: int, call: Call) -> None:
         if call.error is not None or self.aliases[position] != position:
             return
         if identifiable(call.output):
-            self.owners[id(call.output)] = position
+            self.owners[id(call.output)].append(position)
         for name, value in call.fields.items():
             self._produce((position, name), value)
 
     def _passed_on(self, position: int, call: Call) -> int:
         """The call whose very output this frame passed on (its own position otherwise)."""
-        if call.is_frame and call.error is None and identifiable(call.output):
-            return self.owners.get(id(call.output), position)
+        if not call.is_frame or call.error is not None:
+            return position
+        if identifiable(call.output):
+            owner = self._owner(id(call.output), call.ended)
+            return position if owner is None else owner
+        for inner in reversed(self.children[id(call)]):
+            # a value that Python shares has no identity: the last equal one will have been it
+            if inner.ended < call.ended and not inner.error and _equal(inner.output, call.output):
+                return self.aliases[self.position[id(inner)]]
         return position
 
     def _explain(self, position: int, call: Call) -> Explained:
@@ -90,12 +113,13 @@ class _Linker:
         return {name: self._sources(value, call.ended) for name, value in call.fields.items()}
 
     def _sources(self, value: object, before: int) -> dict[Source, Evidence]:
-        if identifiable(value) and id(value) in self.owners:
-            return {(self.owners[id(value)], ""): Evidence.IDENTITY}
+        owner = self._owner(id(value), before) if identifiable(value) else None
+        if owner is not None:
+            return {(owner, ""): Evidence.IDENTITY}
         found: dict[Source, Evidence] = {}
         unexplained: list[object] = []
         for leaf in leaves(value):
-            source = self.producers.get(id(leaf)) if identifiable(leaf) else None
+            source = self._producer(leaf, before)
             if source is not None:
                 found[source] = Evidence.IDENTITY
             elif isinstance(leaf, str):
@@ -131,25 +155,36 @@ class _Linker:
             for found in explained.values()
             for source in found
         }
-        followers: dict[int, list[Call]] = defaultdict(list)
-        for call in sorted(self.recorder.calls, key=lambda call: call.started):
-            if call.parent is not None and call.ended >= 0:
-                followers[id(call.parent)].append(call)
         for moment, reader, value, name in self.recorder.reads:
-            position = self.owners.get(value)
+            position = self._owner(value, moment)  # if any: the address may be another object's
             if position is None or name not in self.calls[position].fields:
-                continue
-            if (
-                moment < self.calls[position].ended
-            ):  # of another object, gone since, at that address
                 continue
             if (position, name) in seen or (position, "") in seen:
                 continue
-            following = (call for call in followers[id(reader)] if call.started > moment)
-            target = next(following, reader)
-            index = self.position.get(id(target))
-            if index is not None and index > position:
-                self.explained[index].setdefault("", {})[position, name] = Evidence.READ
+            target = self._reached_by_read(reader, moment)
+            if target is not None and target > position:
+                self.explained[target].setdefault("", {})[position, name] = Evidence.READ
+
+    def _reached_by_read(self, reader: Call, moment: int) -> int | None:
+        """The position of the next call of the code that read, or of the frame of that code.
+
+        A frame that passes on an output is no node: what was read there for the choice goes to
+        the maker of that output, if it came later, and else to the code around the frame.
+        """
+        while True:
+            for call in self.children[id(reader)]:
+                maker = self.aliases[self.position[id(call)]]
+                if call.started > moment and self.calls[maker].started > moment:
+                    return maker
+            position = self.position.get(id(reader))
+            if position is None or self.aliases[position] == position:
+                return position
+            if reader.parent is None:
+                choice = {(self.aliases[position], ""): Evidence.IDENTITY}
+                self.aliases[position] = position
+                self.explained[position][""] = choice
+                return position
+            reader, moment = reader.parent, reader.ended
 
     def _make(self, position: int) -> None:
         call = self.calls[position]
@@ -173,8 +208,7 @@ class _Linker:
         if not found:
             return [Edge(Node(value, "constant", name=name), name, Evidence.ARGUMENT)]
         edges = [Edge(self._node(*source), name, evidence) for source, evidence in found.items()]
-        passed_on = len(edges) == 1 and edges[0].evidence in (Evidence.IDENTITY, Evidence.READ)
-        if passed_on or not name:
+        if not name or (len(edges) == 1 and edges[0].node.peek() is value):
             return edges
         return [Edge(Node(value, "compose", edges, name=name), name, Evidence.ARGUMENT)]
 
@@ -185,7 +219,7 @@ class _Linker:
             )
         whole = self.nodes[position, ""]
         fields = self.calls[position].fields
-        if not name or len(fields) == 1:
+        if not name:
             return whole
         if (position, name) not in self.nodes:
             edge = Edge(whole, "", Evidence.ARGUMENT)
@@ -197,9 +231,24 @@ class _Linker:
         error = self.recorder.root.error
         if error is None:
             return None
-        chain = set[int]()
-        while error is not None and id(error) not in chain:
-            chain.add(id(error))
+        origin, seen = self.recorder.root, set[int]()
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
+            # an exception that was handled elsewhere, before this one was raised, is not its origin
+            origin = next(
+                (c for c in self.calls if c.error is error and _is_inside(c, origin)), origin
+            )
             error = error.__cause__ or error.__context__
-        origin = next(i for i, call in enumerate(self.calls) if id(call.error) in chain)
-        return self.nodes[origin, ""]
+        return self.nodes[self.position[id(origin)], ""]
+
+
+def _is_inside(call: Call, outer: Call) -> bool:
+    while call is not outer:
+        if call.parent is None:
+            return False
+        call = call.parent
+    return True
+
+
+def _equal(one: object, other: object) -> bool:
+    return one is not None and type(one) is type(other) and one == other

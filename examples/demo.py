@@ -33,9 +33,8 @@ def main() -> None:
         cache=False,  # so that every call below is a real one
     )
     print(f"{server.model} answers at {server.base_url} after {time.monotonic() - started:.1f} s")
-    print(
-        f"data: {len(train)} training, {len(validation)} validation, {len(held_out)} held-out examples"
-    )
+    sizes = f"{len(train)} training, {len(validation)} validation, {len(held_out)} held-out"
+    print(f"data: {sizes} examples of {HERE.name}/data/names.csv")
     dspy.disable_logging()  # zero-shot, the model talks on; DSPy would warn of each long reply
     program = Citation()
     plain = [{"name": e.name, "citation": e.citation} for e in train[:8]]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import dspy
 import pytest
-
 import trace_bridge_dspy
+
 from trace_bridge import Recorder, link
 
 # pytest's importlib mode puts no folder of tests on the path; this one has a helper module

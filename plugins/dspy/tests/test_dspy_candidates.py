@@ -9,10 +9,10 @@ import cloudpickle
 import dspy
 import pytest
 from dspy_test_tools import Meter, ScriptLM, question, system
+from trace_bridge_dspy.module import DSPyModule
 
 from trace_bridge import Recorder
 from trace_bridge.llm.base import gate
-from trace_bridge_dspy.module import DSPyModule
 
 pytestmark = pytest.mark.usefixtures("seams")
 
@@ -74,7 +74,7 @@ def test_values_hold_in_the_run_and_nothing_is_written(run):
 
 
 def _one(module, number):
-    state = {path: f"MARK {number % 8}" for path in PATHS}
+    state = dict.fromkeys(PATHS, f"MARK {number % 8}")
     recorder = Recorder({"question": f"q{number}"})
     with module.using(state), recorder.recording():
         return module.run(dspy.Example(question=f"q{number}").with_inputs("question")).answer
@@ -88,9 +88,7 @@ def test_thirty_two_threads_do_not_meet():
     program = Pair()
     module, before = DSPyModule(program), snapshot(program)
     with dspy.context(lm=ScriptLM(echo)), ThreadPoolExecutor(32) as pool:
-        jobs = [
-            pool.submit(contextvars.copy_context().run, _one, module, i) for i in range(32)
-        ]
+        jobs = [pool.submit(contextvars.copy_context().run, _one, module, i) for i in range(32)]
         assert [job.result() for job in jobs] == expected(32)
     assert snapshot(program) == before
 
@@ -104,7 +102,7 @@ async def test_thirty_two_tasks_do_not_meet():
             return await self.boxes["a"][0].acall(question=one)
 
     async def one(number):
-        state = {path: f"MARK {number % 8}" for path in PATHS}
+        state = dict.fromkeys(PATHS, f"MARK {number % 8}")
         with module.using(state), Recorder().recording():
             example = dspy.Example(question=f"q{number}").with_inputs("question")
             return (await module.run(example)).answer
@@ -259,7 +257,7 @@ def test_raw_threads_lose_nothing(run, monkeypatch):
     token = gate.set(meter)
     try:
         with dspy.context(lm=ScriptLM(echo)):
-            state = {path: "MARK t" for path in PATHS}
+            state = dict.fromkeys(PATHS, "MARK t")
             output, _, recorder = run(module, {"question": "q"}, state)
     finally:
         gate.reset(token)
@@ -304,9 +302,7 @@ def test_dspy_parallel_inside_forward(run):
 
     module = DSPyModule(Wide())
     with dspy.context(lm=ScriptLM(echo)):
-        output, _, recorder = run(
-            module, {"question": "q"}, {path: "MARK p" for path in PATHS}
-        )
+        output, _, recorder = run(module, {"question": "q"}, dict.fromkeys(PATHS, "MARK p"))
     assert output.answer == "p/" + "+".join(f"p/q{i}" for i in range(4))
     assert len([c for c in recorder.calls if not c.is_frame]) == 5
 

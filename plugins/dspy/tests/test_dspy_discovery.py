@@ -2,7 +2,6 @@ import functools
 
 import dspy
 import pytest
-
 import trace_bridge_dspy
 from trace_bridge_dspy.module import DSPyModule
 

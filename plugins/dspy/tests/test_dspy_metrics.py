@@ -2,12 +2,12 @@ import inspect
 
 import dspy
 import pytest
+import trace_bridge_dspy
 from dspy.evaluate import answer_exact_match
 from dspy_test_tools import ScriptLM
-
-import trace_bridge_dspy
-from trace_bridge import Feedback
 from trace_bridge_dspy.metrics import adapt
+
+from trace_bridge import Feedback
 
 EXAMPLE = dspy.Example(question="q", answer="yes", response="yes").with_inputs("question")
 OUTPUT = dspy.Prediction(answer="yes", response="yes")

@@ -4,16 +4,24 @@ from concurrent.futures import ThreadPoolExecutor
 
 import dspy
 import pytest
-from dspy_test_tools import Meter, ScriptLM, edges, question, system
-
 import trace_bridge_dspy
-from trace_bridge import BudgetExhaustedError, Recorder, link
-from trace_bridge.llm.base import gate
+from dspy_test_tools import Meter, ScriptLM, edges, question, system
 from trace_bridge_dspy import seams as seams_module
 from trace_bridge_dspy.metering import refused
 from trace_bridge_dspy.module import DSPyModule
 
-CLASSES = (dspy.Predict, dspy.Module, dspy.Tool, dspy.Example, dspy.Prediction, dspy.BaseLM, dspy.LM)
+from trace_bridge import BudgetExhaustedError, Recorder, link
+from trace_bridge.llm.base import gate
+
+CLASSES = (
+    dspy.Predict,
+    dspy.Module,
+    dspy.Tool,
+    dspy.Example,
+    dspy.Prediction,
+    dspy.BaseLM,
+    dspy.LM,
+)
 
 
 def answers(messages):
@@ -145,7 +153,7 @@ def test_react_and_its_tools(run):
     program, lm = tool_agent(fail=False)
     module = DSPyModule(program)
     with dspy.context(lm=lm):
-        output, node, recorder = run(module, {"question": "q"})
+        output, _, recorder = run(module, {"question": "q"})
     assert output.answer == "done"
     calls = [call for call in recorder.calls if not call.is_frame]
     assert [call.op for call in calls] == [
@@ -216,7 +224,7 @@ def test_reads_of_all_kinds_are_noted():
     recorder = Recorder()
     with recorder.recording():
         _ = output.score, output["text"], output.get("score"), float(output)
-        output.items(), output.toDict(), {**output}  # noqa: B018
+        output.items(), output.toDict(), {**output}
         assert (output > 0.5) is True
         with pytest.raises(AttributeError):
             _ = output.nothing

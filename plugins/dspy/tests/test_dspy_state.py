@@ -7,14 +7,14 @@ import sys
 
 import dspy
 import pytest
-from dspy_test_tools import Meter, ScriptLM, question, system
-
 import trace_bridge_dspy
+from dspy_test_tools import Meter, ScriptLM, question, system
+from trace_bridge_dspy import versions
+from trace_bridge_dspy.module import DSPyModule
+
 from trace_bridge import Budget
 from trace_bridge.llm.base import complete, gate
 from trace_bridge.plugins import installed
-from trace_bridge_dspy import versions
-from trace_bridge_dspy.module import DSPyModule
 
 GLOBAL = dspy.Predict("question -> answer")
 
@@ -182,6 +182,21 @@ def test_models():
         assert DSPyModule(program).models() == [default]
         program.agent.react.lm = own
         assert DSPyModule(program).models() == [own, default]
+
+
+def test_a_missing_model_is_a_problem_unless_the_program_brings_one():
+    class Brings(dspy.Module):
+        def __init__(self):
+            super().__init__()
+            self.p = dspy.Predict("question -> answer")
+
+        def forward(self, question):
+            return self.p(question=question, lm=ScriptLM(lambda m: ""))
+
+    assert "dspy.configure(lm=" in DSPyModule(Agent()).problem()
+    assert DSPyModule(Brings()).problem() == ""
+    with dspy.context(lm=ScriptLM(lambda m: "")):
+        assert DSPyModule(Agent()).problem() == ""
 
 
 PROGRAM = """

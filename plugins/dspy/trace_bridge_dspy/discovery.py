@@ -51,6 +51,13 @@ class Walk:
                 for function in _methods(type(item.value)):
                     self._function(function, 0)
 
+    def mentions(self, names: set[str]) -> bool:
+        """Whether the user's functions use any of these names: attributes, globals, keywords."""
+        return any(
+            names & {*_names(function.__code__), *_keywords(function.__code__)}
+            for function in self.functions
+        )
+
     def _visit(self, value: Any, owners: tuple[str, ...], *, frozen: bool, depth: int) -> None:
         if id(value) in self._seen or depth > _DEPTH:
             return
@@ -145,6 +152,15 @@ def _names(code: types.CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _names(constant)
+
+
+def _keywords(code: types.CodeType) -> Iterator[str]:
+    """Names of keyword arguments that ``code`` passes (constants, in Python's byte code)."""
+    for constant in code.co_consts:
+        if isinstance(constant, tuple):
+            yield from (str(item) for item in cast("tuple[object, ...]", constant))
+        elif isinstance(constant, types.CodeType):
+            yield from _keywords(constant)
 
 
 def is_users(function: types.FunctionType) -> bool:

@@ -21,6 +21,7 @@ from trace_bridge_dspy.running import Attached, Run, write
 from trace_bridge_dspy.slots import rebake, signature_of
 
 _FORMATS = ("program", "state")
+_SETS_LM = {"context", "configure", "lm", "set_lm", "LM"}
 
 
 class DSPyModule(AgentModule[dspy.Module]):
@@ -41,6 +42,12 @@ class DSPyModule(AgentModule[dspy.Module]):
     def slots(self) -> Sequence[Slot]:
         """Instructions, demonstrations, descriptions of fields and tools."""
         return self.layout.slots
+
+    def problem(self) -> str:
+        """Whether no language model is there (and the program sets none itself)."""
+        if self.models() or not self.layout.predictors() or self.layout.walk.mentions(_SETS_LM):
+            return ""
+        return "no language model is configured: dspy.configure(lm=dspy.LM(...))"
 
     def nothing_to_train(self) -> str:
         """Why there is no slot."""

@@ -146,11 +146,12 @@ def rebake(
     value of such instructions holds ``{tool:name}`` for a tool's text. When it is written, the
     tool's original text comes first, and is then replaced by its new one here.
     """
-    text = before = signature_of(predictor).instructions
+    signature = signature_of(predictor)
+    text = signature.instructions
     for slot in tools:
         tool = cast("dspy.Tool", slot.owner)
         desc = values(slot)
         if desc != slot.get():
             text = text.replace(str(tool), str(tool.model_copy(update={"desc": desc})))
-    if text != before:
-        predictor.signature = _with_instructions(predictor.signature, text)
+    if text != signature.instructions:
+        predictor.signature = _with_instructions(signature, text)

@@ -11,7 +11,8 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
-from trace_bridge.graph import FeedbackLike, Node, Operator, Parameter, Subgraph
+from trace_bridge.graph import FeedbackLike, Node, Operator, Parameter, Subgraph, canonical
+from trace_bridge.graph.paths import join
 from trace_bridge.llm.base import LLM, Usage
 
 _T = TypeVar("_T")
@@ -109,7 +110,12 @@ class Optimizer(ABC):
     ) -> None:
         self.parameters: list[Parameter] = []
         for item in parameters:
-            self.parameters += item.parameters() if isinstance(item, Operator) else [item]
+            if isinstance(item, Operator):
+                for parameter in item.parameters():
+                    parameter.go_by(join([item.op], "code"), 0)
+                self.parameters += item.parameters()
+            else:
+                self.parameters.append(item)
         names = [parameter.name for parameter in self.parameters]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
@@ -121,6 +127,7 @@ class Optimizer(ABC):
         self.llm = llm
         self.seed = seed
         self._trials: list[Trial] = []
+        self._stepped = Proposal(())
 
     @abstractmethod
     async def propose(
@@ -181,20 +188,21 @@ class Optimizer(ABC):
             msg = "no feedback has reached any parameter: call output.backward(feedback) first"
             raise ValueError(msg)
         found = list(pending.values())
-        proposals = run_sync(self.propose(found, self.parameters, self._trials, 1))
-        proposal = proposals[0] if proposals else Proposal((), optimizer=self.name)
         named = {parameter.name: parameter for parameter in self.parameters}
         scores = {i: graph.score for i, graph in enumerate(found)}
-        self._trials.append(
-            Trial(
-                len(self._trials),
-                {name: parameter.base for name, parameter in named.items()},
-                {i: score for i, score in scores.items() if score is not None},
-                "stepped",
-            )
+        trial = Trial(
+            len(self._trials),
+            {name: parameter.base for name, parameter in named.items()},
+            {i: score for i, score in scores.items() if score is not None},
+            "stepped" if self._trials else "original",
+            self._stepped,
         )
+        history = [*self._trials, trial]
+        proposals = run_sync(self.propose(found, self.parameters, history, 1))
+        proposal = proposals[0] if proposals else Proposal((), optimizer=self.name)
         for path, value in proposal.state.items():
             named[path].set(value)
+        self._trials, self._stepped = history, proposal
         return proposal
 
 
@@ -217,7 +225,7 @@ def _in_event_loop() -> bool:
 def judge_change(parameter: Parameter, value: object) -> Change:
     """A change of ``parameter`` to ``value``, accepted or not by its own checks."""
     old = parameter.peek()
-    if value == old:
+    if canonical(value) == canonical(old):  # 1 is not True, and a value may be an array
         return Change(parameter.name, old, value, accepted=False, reason="is the value that it has")
     reason = parameter.refusal(value)
     return Change(parameter.name, old, value, accepted=reason is None, reason=reason or "")

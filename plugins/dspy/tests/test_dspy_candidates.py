@@ -266,6 +266,24 @@ def test_raw_threads_lose_nothing(run, monkeypatch):
     assert [c.op for c in recorder.calls if not c.is_frame].count("first") == 2
 
 
+def test_raw_threads_with_an_event_loop_of_their_own(run):
+    class Loops(Pair):
+        def forward(self, question):
+            def work(part):
+                return asyncio.run(self.first.acall(question=f"{question}{part}")).answer
+
+            with ThreadPoolExecutor(2) as pool:
+                one, two = pool.map(work, "ab")
+            return self.boxes["a"][0](question=f"{one}+{two}")
+
+    with dspy.context(lm=ScriptLM(echo)):
+        output, _, recorder = run(
+            DSPyModule(Loops()), {"question": "q"}, dict.fromkeys(PATHS, "MARK t")
+        )
+    assert output.answer == "t/t/qa+t/qb"
+    assert len([c for c in recorder.calls if not c.is_frame]) == 3
+
+
 def test_a_thread_that_outlives_its_run_is_left_alone(run):
     gone = threading.Event()
     results = []

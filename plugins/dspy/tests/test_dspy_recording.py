@@ -11,7 +11,7 @@ from trace_bridge_dspy.metering import refused
 from trace_bridge_dspy.module import DSPyModule
 
 from trace_bridge import BudgetExhaustedError, Recorder, link
-from trace_bridge.llm.base import gate
+from trace_bridge.llm.base import complete, gate
 
 CLASSES = (
     dspy.Predict,
@@ -288,7 +288,7 @@ def provider(monkeypatch):
     """A real dspy.LM whose provider is a function of ours."""
     calls = []
 
-    def reply(text="[[ ## answer ## ]]\nyes\n\n[[ ## completed ## ]]", **kwargs):
+    def reply(text, finish, **kwargs):
         calls.append(kwargs)
         import litellm
 
@@ -296,14 +296,14 @@ def provider(monkeypatch):
             raise text
         return litellm.ModelResponse(
             model="fake",
-            choices=[{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+            choices=[{"message": {"role": "assistant", "content": text}, "finish_reason": finish}],
             usage={"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
         )
 
-    def install(text=None):
+    def install(text=None, finish="stop"):
         litellm = pytest.importorskip("litellm")
         text = text if text is not None else "[[ ## answer ## ]]\nyes\n\n[[ ## completed ## ]]"
-        monkeypatch.setattr(litellm, "completion", lambda **kwargs: reply(text, **kwargs))
+        monkeypatch.setattr(litellm, "completion", lambda **kwargs: reply(text, finish, **kwargs))
         arguments = {"engine": "litellm"} if hasattr(dspy, "lm15") else {}
         dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=True)
         return dspy.LM("openai/fake", api_key="k", num_retries=0, **arguments)
@@ -322,6 +322,17 @@ def test_usage_and_cache_hits_of_a_real_lm(run, metered, provider):
     assert [(c.usage.cached, c.usage.tokens) for c in meter.calls] == [(0, 10), (1, 0)]
     assert tracker.get_total_tokens()["openai/fake"]["prompt_tokens"] == 7
     assert len(provider.calls) == 1
+
+
+@pytest.mark.usefixtures("seams")
+async def test_a_real_lm_as_proposer(metered, provider):
+    meter, model = metered(), trace_bridge_dspy.llm(provider("a long text", "length"))
+    reply = await complete(model, [{"role": "user", "content": "propose"}])
+    assert (reply.text, reply.finish_reason) == ("a long text", "length")
+    assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (7, 3)
+    assert [call.usage.tokens for call in meter.calls] == [10]
+    again = await complete(model, [{"role": "user", "content": "propose"}])
+    assert (again.usage.cached, again.usage.tokens) == (1, 0)
 
 
 @pytest.mark.usefixtures("seams")

@@ -242,6 +242,24 @@ def _same(one, other):
     return json.loads(one) == json.loads(other)
 
 
+def test_code_without_a_file_counts_by_what_it_does():
+    def made(number):
+        space = {"dspy": dspy, "__name__": "made"}
+        exec(  # noqa: S102 (as in a notebook)
+            "class Made(dspy.Module):\n"
+            "    def __init__(self):\n"
+            "        super().__init__()\n"
+            "        self.p = dspy.Predict('question -> answer')\n"
+            "    def forward(self, question):\n"
+            f"        return [i in {{'a', 'b'}} for i in range({number})], (lambda: {number})\n",
+            space,
+        )
+        return json.dumps(DSPyModule(space["Made"]()).fingerprint())
+
+    assert made(3) == made(3) != made(4)
+    assert " at 0x" not in made(3)
+
+
 def test_a_fingerprint_changes_with_code_adapter_and_structure():
     class Other(Agent):
         pass

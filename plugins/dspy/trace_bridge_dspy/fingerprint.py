@@ -6,7 +6,7 @@ import inspect
 import re
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import dspy
 
@@ -110,6 +110,8 @@ def _code_texts(code: types.CodeType) -> list[str]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             texts += _code_texts(constant)
+        elif isinstance(constant, frozenset):  # in an order of its own in each process
+            texts.append(repr(sorted(map(repr, cast("frozenset[object]", constant)))))
         else:
             texts.append(repr(constant))
     return texts

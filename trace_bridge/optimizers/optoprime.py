@@ -7,6 +7,7 @@ the reply format are ours.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from trace_bridge.graph import Operator, Parameter, Subgraph
@@ -135,7 +136,7 @@ class OptoPrime(Optimizer):
                 problem = str(error)
                 proposal = proposal if proposal.changes else Proposal((), problem, self.name)
             else:
-                proposal = self._proposal(program, suggestions)
+                proposal = _merged(proposal, self._proposal(program, suggestions))
                 refused = [change for change in proposal.changes if not change.accepted]
                 if not refused:
                     break
@@ -163,3 +164,10 @@ class OptoPrime(Optimizer):
                     )
                 )
         return Proposal(tuple(changes), suggestions.reasoning, self.name)
+
+
+def _merged(first: Proposal, second: Proposal) -> Proposal:
+    """``second``, with what was accepted in ``first`` and is not mentioned any more."""
+    mentioned = {change.path for change in second.changes}
+    kept = [c for c in first.changes if c.accepted and c.path not in mentioned]
+    return replace(second, changes=(*kept, *second.changes))

@@ -70,12 +70,14 @@ class Program:
         for node in graph.nodes:
             if node not in self._names:
                 self._identify(node, node.name)
-                lines.append(f"{self._names[node]} = {self._step(node)}")
+                lines.append(f"{self._names[node]} = {self._step(node, graph)}")
         blamed = "\n".join(f"{self._names[node]}: {given}" for node, given in graph.feedback)
         return "\n".join(lines) + f"\n<feedback>\n{blamed}\n</feedback>"
 
-    def _step(self, node: Node) -> str:
-        value = shortened(_text(node.peek()), self.limit)
+    def _step(self, node: Node, graph: Subgraph) -> str:
+        known = isinstance(node, Parameter) and node in graph.values
+        data = graph.values[node] if known else node.peek()  # pyright: ignore[reportArgumentType] a Parameter
+        value = shortened(_text(data), self.limit)
         if not node.parents:
             return value
         arguments = ", ".join(

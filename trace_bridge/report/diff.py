@@ -18,12 +18,10 @@ def diff(
         if path not in before or before[path] == value:
             continue
         show = kinds[path].show
+        names = f"{path} (original)", f"{path} (tuned)"
         lines = difflib.unified_diff(
-            show(before[path]).splitlines(),
-            show(value).splitlines(),
-            f"{path} (original)",
-            f"{path} (tuned)",
-            lineterm="",
+            show(before[path]).splitlines(), show(value).splitlines(), *names, lineterm=""
         )
-        sections.append("\n".join(lines))
+        invisible = [f"--- {names[0]}", f"+++ {names[1]}", "(line ends differ)"]
+        sections.append("\n".join([*lines] or invisible))
     return "\n".join(sections)

@@ -29,6 +29,8 @@ class LiveView:
                 self.stream.write(f"{_counts(progress)}  {progress.note}\n")
                 self.stream.flush()
             return
+        from rich.text import Text
+
         if self._status is None:
             from rich.console import Console
 
@@ -37,7 +39,8 @@ class LiveView:
         if progress.note:
             self._status.console.print(f"{_counts(progress)}  {progress.note}", markup=False)
         best = "" if progress.best is None else f", validation {progress.best:.3f}"
-        self._status.update(f"{_counts(progress)}  {progress.stage}{best}")
+        # as Text, or what looks like rich's markup would be taken for it
+        self._status.update(Text(f"{_counts(progress)}  {progress.stage}{best}"))
 
     def close(self) -> None:
         """Take the live line away."""

@@ -21,7 +21,7 @@ DEMOS = "cite:demos"
 def main() -> None:
     """Optimize the program, and show what came of it."""
     examples = load_examples(HERE / "data" / "names.csv")
-    train, validation, held_out = examples[:80], examples[80:128], examples[128:208]
+    train, validation, held_out = examples[:80], examples[80:122], examples[122:194]
     started = time.monotonic()
     server = trace_bridge.embedded()
     lm = dspy.LM(
@@ -47,7 +47,7 @@ def main() -> None:
             testset=held_out,
             trainable=[DEMOS],  # its instruction would need a stronger model that proposes
             optimizer="bootstrap",
-            budget=trace_bridge.Budget(evaluations=640),
+            budget=trace_bridge.Budget(evaluations=560),
             engine=trace_bridge.Engine(concurrency=server.slots, journal=OUT / "demo.sqlite"),
             baselines={"plain 8 demonstrations": {DEMOS: plain}},
         )

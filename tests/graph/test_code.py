@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -170,3 +171,39 @@ def test_what_is_installed_counts_by_name():
 
 def test_what_is_no_code_adds_nothing():
     assert code_digest(1, "x", None) == code_digest()
+
+
+def test_a_callable_object_is_its_class_and_what_it_holds():
+    class Judge:
+        def __init__(self, strict):
+            self.strict = strict
+
+        def __call__(self, example, output):
+            return 1.0
+
+    class Other:
+        def __call__(self, example, output):
+            return 0.0
+
+    assert code_digest(Judge(True)) == code_digest(Judge(True))
+    assert code_digest(Judge(True)) != code_digest(Judge(False))
+    assert code_digest(Judge(True)) != code_digest(Other())
+
+
+def test_code_without_a_file_has_the_same_key_in_each_process():
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from trace_bridge.graph.code import code_digest\n"
+        "space = {}\n"
+        "exec('def f(x):\\n    return [y for y in x if y in {1, 2, \\'a\\'}]', space)\n"
+        "space['f'].__module__ = None\n"
+        "print(code_digest(space['f']))"
+    )
+    root = str(Path(__file__).parents[2])
+    keys = {
+        subprocess.run(
+            [sys.executable, "-c", script, root], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(3)
+    }
+    assert len(keys) == 1

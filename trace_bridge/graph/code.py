@@ -30,7 +30,13 @@ def code_digest(*objects: object) -> str:
     """
     seen: dict[int, object] = {}
     parts: list[str] = []
-    pending = list(objects)
+    pending: list[object] = []
+    for item in objects:
+        pending.append(item)
+        if _is_callable_object(item):  # it behaves as its class and what it holds say
+            held: dict[str, object] = getattr(item, "__dict__", {})
+            parts.append(_shown({k: v for k, v in held.items() if issubclass(type(v), _PLAIN)}))
+            pending += [type(item), *(value for value in held.values() if callable(value))]
     while pending:
         item = pending.pop()
         item = inspect.unwrap(item) if callable(item) else item
@@ -58,6 +64,12 @@ def code_digest(*objects: object) -> str:
     return hashlib.sha256("\x1f".join(sorted(parts)).encode(errors="replace")).hexdigest()[:32]
 
 
+def _is_callable_object(item: object) -> bool:
+    return callable(item) and not (
+        inspect.isroutine(item) or isinstance(item, (type, functools.partial))
+    )
+
+
 def _shown(value: object) -> str:
     try:
         return canonical(value)
@@ -73,7 +85,9 @@ def _callables_in(value: object) -> list[object]:
     return []
 
 
-def _is_installed(module: str) -> bool:
+def _is_installed(module: str | None) -> bool:
+    if module is None:  # made by exec, without a home
+        return False
     if module == "builtins" or module.startswith("trace_bridge."):
         return True
     file = getattr(sys.modules.get(module), "__file__", None)
@@ -85,7 +99,20 @@ def _text(item: types.FunctionType | type) -> str:
         return inspect.getsource(item)
     except (OSError, TypeError):  # typed into a shell or made by exec
         functions = [item] if isinstance(item, types.FunctionType) else list(_methods(item))
-        return "".join(f"{f.__code__.co_code!r}{f.__code__.co_consts!r}" for f in functions)
+        return "".join(_bytecode(function.__code__) for function in functions)
+
+
+def _bytecode(code: types.CodeType) -> str:
+    """A code object as text that is the same in each process: no addresses, sets in order."""
+    constants = [
+        _bytecode(constant)
+        if isinstance(constant, types.CodeType)
+        else repr(sorted(map(repr, cast("frozenset[object]", constant))))
+        if isinstance(constant, frozenset)
+        else repr(constant)
+        for constant in code.co_consts
+    ]
+    return f"{code.co_code!r}{code.co_names}{constants}"
 
 
 def _methods(item: type) -> Iterator[types.FunctionType]:

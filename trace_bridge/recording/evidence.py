@@ -2,8 +2,8 @@
 
 Object identity is proof. Text that stands in a later text is evidence: producers are tried newest
 first, and text that one of them explains is masked, so that an older producer which the newer one
-merely repeated is not blamed as well. Measured on ten held-out programs, a recorder of this kind
-has precision and recall of 0.93 (with reads, which the recorder adds).
+merely repeated is not blamed as well. ``plugins/dspy/tests/test_dspy_provenance.py`` measures
+precision and recall on programs whose true edges are known.
 """
 
 from __future__ import annotations

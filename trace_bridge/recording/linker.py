@@ -136,8 +136,8 @@ class _Linker:
         earlier = [
             Produced((index, name), value)
             for index, call in enumerate(self.calls[:-1])
-            if not call.is_frame and call.error is None and call.ended < before
-            for name, value in call.fields.items()
+            if not call.is_frame and call.ended < before
+            for name, value in _results(call).items()
         ]
         inputs = [Produced((_INPUTS, name), value) for name, value in self.recorder.inputs.items()]
         return earlier[::-1] + inputs
@@ -161,20 +161,23 @@ class _Linker:
                 continue
             if (position, name) in seen or (position, "") in seen:
                 continue
-            target = self._reached_by_read(reader, moment)
+            target = self._reached_by_read(reader, moment, self.calls[position].op)
             if target is not None and target > position:
                 self.explained[target].setdefault("", {})[position, name] = Evidence.READ
 
-    def _reached_by_read(self, reader: Call, moment: int) -> int | None:
+    def _reached_by_read(self, reader: Call, moment: int, op: str) -> int | None:
         """The position of the next call of the code that read, or of the frame of that code.
 
+        Calls of the same component (``op``) are passed over: in a loop, the next turn is about
+        another item.
         A frame that passes on an output is no node: what was read there for the choice goes to
         the maker of that output, if it came later, and else to the code around the frame.
         """
         while True:
             for call in self.children[id(reader)]:
                 maker = self.aliases[self.position[id(call)]]
-                if call.started > moment and self.calls[maker].started > moment:
+                later = call.started > moment and self.calls[maker].started > moment
+                if later and self.calls[maker].op != op:
                     return maker
             position = self.position.get(id(reader))
             if position is None or self.aliases[position] == position:
@@ -252,3 +255,8 @@ def _is_inside(call: Call, outer: Call) -> bool:
 
 def _equal(one: object, other: object) -> bool:
     return one is not None and type(one) is type(other) and one == other
+
+
+def _results(call: Call) -> Mapping[str, object]:
+    """What a component gave to the code around it: its fields, or what its exception said."""
+    return call.fields if call.error is None else {"": str(call.error)}

@@ -50,15 +50,11 @@ def test_round_to_digits():
 
 def test_matrix_product():
     class Matrix:
-        def __init__(self, name):
-            self.name = name
-
         def __matmul__(self, other):
-            return f"{self.name}@{other.name}"
+            return f"product with {other}"
 
-    a, b = Parameter(Matrix("a"), kind="value"), Matrix("b")
-    traced(a @ b, "a@b", a)
-    traced(b @ a, "b@a", a) if hasattr(Matrix, "__rmatmul__") else None
+    a = Parameter(Matrix(), kind="value")
+    traced(a @ 2, "product with 2", a)
 
 
 def test_the_constant_operand_is_shown():
@@ -230,3 +226,19 @@ def test_plain_results_note_the_read():
         return (len(p), bool(p), str(p), 1 in p, f"{p}")
 
     assert plainly().backward("x").parameters == (p,)
+
+
+def test_an_element_of_a_container_of_nodes_depends_on_both():
+    p = node("x", trainable=True)
+    found = node([p, "y"])[0]
+    assert found.peek() == "x"
+    assert found.backward("x").parameters == (p,)
+
+
+def test_reflected_matrix_product():
+    class Vector:
+        def __matmul__(self, other):
+            return f"product with {other}" if isinstance(other, int) else NotImplemented
+
+    p = node(2, trainable=True)
+    traced(Vector() @ p, "product with 2", p)

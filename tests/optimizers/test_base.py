@@ -222,3 +222,9 @@ def test_randomness_depends_on_seed_and_history_alone():
 def test_the_score_of_a_trial():
     assert Trial(0, {}, {}, "original").score is None
     assert Trial(0, {}, {3: 0.0, 5: 1.0}, "original").score == 0.5
+
+
+def test_the_plan_of_an_optimizer_that_says_nothing():
+    plan = Appending().plan([])
+    assert (plan.optimizer, plan.minibatch, plan.proposals, plan.gated) == ("appending", 6, 1, True)
+    assert Appending().settings() == {"optimizer": "appending", "seed": 0, "model": None}

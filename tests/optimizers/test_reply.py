@@ -31,7 +31,7 @@ def whole(text):
 @example("ends in </value>")
 @example("\r")
 def test_a_value_keeps_its_bytes(text):
-    assume("<variable" not in text.replace("<variables>", ""))
+    assume("variable" not in text.replace("<variables>", ""))
     for reasoning in ("", "<reasoning>because</reasoning>\n"):
         reply = f'{reasoning}<variable name="p">\n{text}\n</variable>'
         assert read_reply(reply, "stop").values == {"p": text}
@@ -39,6 +39,7 @@ def test_a_value_keeps_its_bytes(text):
 
 @given(texts, texts)
 def test_values_in_value_tags_keep_their_bytes(one, other):
+    assume("variable" not in (one + other).replace("<variables>", ""))
     reply = "\n".join(
         f'<variable name="{name}">\n<value>\n{text}\n</value>\n</variable>'
         for name, text in (("p", one), ("q", other))
@@ -48,6 +49,7 @@ def test_values_in_value_tags_keep_their_bytes(one, other):
 
 @given(texts)
 def test_whatever_is_cut_off_is_never_adopted(text):
+    assume("variable" not in text.replace("<variables>", ""))
     reply = f'<reasoning>why</reasoning>\n<variable name="p">\n{text}\n</variable>'
     for end in range(len(reply)):
         try:
@@ -59,6 +61,7 @@ def test_whatever_is_cut_off_is_never_adopted(text):
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text()).filter(bool))
+@example({"p": 'Write <variable name="x"> after </think>'})
 def test_json_keeps_the_bytes(values):
     for shape in ({"suggestion": values}, {"reasoning": "x", "variables": values}):
         for text in (json.dumps(shape), f"```json\n{json.dumps(shape, indent=1)}\n```"):

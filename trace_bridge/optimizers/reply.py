@@ -44,6 +44,9 @@ def read_reply(text: str, finish_reason: str) -> Suggestions:
     if finish_reason == "length":
         msg = "the reply was cut off before its end: answer more briefly"
         raise ReplyError(msg)
+    values, said = _from_json(text, "")
+    if values:  # whatever its values hold
+        return Suggestions(values, said)
     text = _after_thinking(text)
     first = _TAG.search(text)
     reasoning = _REASONING.search(text)

@@ -1,0 +1,6 @@
+"""For tests: a scripted model, and the conformance suite that every framework plugin passes."""
+
+from trace_bridge.testing.conformance import PluginConformance, RuleBrokenError
+from trace_bridge.testing.scripted import Exchange, ScriptedLLM
+
+__all__ = ["Exchange", "PluginConformance", "RuleBrokenError", "ScriptedLLM"]

@@ -46,7 +46,7 @@ def load(points: Iterable[EntryPoint], plugins: Iterable[object] = ()) -> pluggy
             raise PluginError(msg) from error
         _register(manager, plugin, point.name)
     for plugin in plugins:
-        _register(manager, plugin, getattr(plugin, "__name__", type(plugin).__name__))
+        _register(manager, plugin, _name(manager, plugin))
     return manager
 
 
@@ -56,7 +56,18 @@ def with_plugins(plugins: Iterable[object]) -> pluggy.PluginManager:
     manager = installed()
     if not extra:
         return manager
-    return load((), [*(plugin for _, plugin in manager.list_name_plugin() if plugin), *extra])
+    for_run = load(())
+    for name, plugin in manager.list_name_plugin():
+        _register(for_run, plugin, name)
+    for plugin in extra:
+        _register(for_run, plugin, _name(for_run, plugin))
+    return for_run
+
+
+def _name(manager: pluggy.PluginManager, plugin: object) -> str:
+    """A name for a plugin that was passed as an object; several may be of one class."""
+    name = getattr(plugin, "__name__", type(plugin).__name__)
+    return f"{name} {id(plugin):x}" if manager.has_plugin(name) else name
 
 
 def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:

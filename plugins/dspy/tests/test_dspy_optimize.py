@@ -196,7 +196,7 @@ def test_recording_by_hand_and_step(optimize):
 @pytest.mark.parametrize(
     ("program", "words"),
     [
-        (lambda: dspy.Module(), "holds nothing that could be trained"),
+        (dspy.Module, "holds nothing that could be trained"),
         (lambda: 3, r"no plugin can wrap builtins\.int"),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import trace_bridge
+from trace_bridge import hookspecs
 
 ROOT = Path(__file__).parents[1]
 FILES = [
@@ -47,3 +48,11 @@ def _by_case(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'optimise'"):
         trace_bridge.optimise  # noqa: B018
+
+
+def test_every_hook_has_a_heading():
+    text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    specified = [n for n, v in vars(hookspecs).items() if hasattr(v, "trace_bridge_spec")]
+    assert specified
+    for name in specified:
+        assert f"\n## {name}\n" in text

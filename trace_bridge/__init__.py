@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         node,
         subgraph,
     )
+    from trace_bridge.graph.paths import join_path
     from trace_bridge.graph.values import digest, jsonable
     from trace_bridge.hookspecs import hookimpl
     from trace_bridge.llm.base import (
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
         ModelUnavailableError,
         Reply,
         Usage,
+        complete,
+        gate,
         model_call,
     )
     from trace_bridge.llm.embedded import embedded
@@ -66,11 +69,12 @@ _HOMES = {
         "Edge", "Evidence", "ExecutionError", "Feedback", "Module", "Node", "Operator",
         "Parameter", "Subgraph", "bundle", "no_trace", "node", "subgraph",
     ),
+    "graph.paths": ("join_path",),
     "graph.values": ("digest", "jsonable"),
     "hookspecs": ("hookimpl",),
     "llm.base": (
         "BudgetExhaustedError", "CallableLLM", "LLM", "Message", "ModelUnavailableError", "Reply",
-        "Usage", "model_call",
+        "Usage", "complete", "gate", "model_call",
     ),
     "llm.embedded": ("embedded",),
     "llm.lite": ("LiteLLM",),
@@ -127,10 +131,13 @@ __all__ = [
     "Usage",
     "Verdict",
     "bundle",
+    "complete",
     "current_call",
     "digest",
     "embedded",
+    "gate",
     "hookimpl",
+    "join_path",
     "jsonable",
     "link",
     "load",

@@ -24,12 +24,12 @@ _owners = st.lists(names, min_size=1, max_size=3)
 
 @given(st.tuples(_owners, names), st.tuples(_owners, names))
 def test_join_is_injective(one, other):
-    assert (paths.join(*one) == paths.join(*other)) == (one == other)
+    assert (paths.join_path(*one) == paths.join_path(*other)) == (one == other)
 
 
 def test_ordinary_names_stay_as_they_are():
-    assert paths.join(["qa", "answer"], "instructions") == "qa/answer:instructions"
-    assert paths.join([], "prompt") == "self:prompt"
+    assert paths.join_path(["qa", "answer"], "instructions") == "qa/answer:instructions"
+    assert paths.join_path([], "prompt") == "self:prompt"
 
 
 def test_select_keeps_the_order_of_the_paths():

@@ -120,7 +120,7 @@ async def optimize_async(  # noqa: PLR0913 (as optimize)
     _note_shared(task, notes)
     job = _Job(task, chosen, metrics, salt, notes, manager)
     watch = LiveView() if progress is True else progress or _silent
-    return Run(await _execute(job, budget, engine, watch), module)
+    return Run(await _execute(job, budget, engine, watch), module, manager)
 
 
 @dataclass(frozen=True, slots=True)

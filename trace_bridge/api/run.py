@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pluggy
+
 from trace_bridge import plugins
 from trace_bridge.api.wrapping import module_of
 from trace_bridge.recording.agent import AgentModule
@@ -37,17 +39,43 @@ class TunedState:
             StateMismatchError: a path is missing, or holds neither the original nor the tuned
                 value; with ``force`` only missing paths are an error.
         """
-        _write(agent, self.state, expected=[self.original, self.state], force=force)
+        self.write(module_of(agent, plugins.installed()), self.state, force=force)
 
     def restore(self, agent: object, *, force: bool = False) -> None:
         """Write the original values back; raises as ``apply`` does."""
-        _write(agent, self.original, expected=[self.original, self.state], force=force)
+        self.write(module_of(agent, plugins.installed()), self.original, force=force)
 
     def export(self, agent: object, format: str = "") -> Any:  # noqa: A002
         """A copy of ``agent`` with the values, in the framework's own form; see ``Run.export``."""
         module = module_of(agent, plugins.installed())
-        _check(module, self.state, [self.original, self.state], force=False)
+        self.check(module, self.state)
         return module.export(self.state, format)
+
+    def write(
+        self, module: AgentModule[Any], state: Mapping[str, object], *, force: bool = False
+    ) -> None:
+        """Write ``state`` into the agent of ``module``, if it is what it should be."""
+        self.check(module, state, force=force)
+        module.apply(state)
+
+    def check(
+        self, module: AgentModule[Any], state: Mapping[str, object], *, force: bool = False
+    ) -> None:
+        """Whether ``state`` may be written; raises as ``apply`` does."""
+        present = module.state_dict()
+        missing = [path for path in state if path not in present]
+        if missing:
+            there = ", ".join(present) or "nothing trainable"
+            msg = f"the agent has no {', '.join(missing)}; it has: {there}"
+            raise StateMismatchError(msg)
+        known = (self.original, self.state)
+        strange = [path for path in state if all(present[path] != k[path] for k in known)]
+        if strange and not force:
+            msg = (
+                f"{', '.join(strange)}: neither the value that was tuned nor the result; the agent"
+                " has changed since. Pass force=True to overwrite it."
+            )
+            raise StateMismatchError(msg)
 
     def document(self, module: AgentModule[Any]) -> dict[str, object]:
         """What ``Run.save`` writes: the framework's own save file with our part beside it."""
@@ -63,11 +91,14 @@ class Run:
         original: the values that the run started from, by path.
     """
 
-    def __init__(self, record: RunRecord, module: AgentModule[Any]) -> None:
+    def __init__(
+        self, record: RunRecord, module: AgentModule[Any], manager: pluggy.PluginManager
+    ) -> None:
         self.record = record
         present = module.state_dict()
         self.original: Mapping[str, object] = {path: present[path] for path in record.best.state}
         self._module = module
+        self._manager = manager
 
     @property
     def verdict(self) -> Verdict:
@@ -95,11 +126,11 @@ class Run:
         Raises:
             StateMismatchError: the agent is not what was optimized.
         """
-        self.tuned.apply(agent, force=force)
+        self.tuned.write(module_of(agent, self._manager), self.tuned.state, force=force)
 
     def restore(self, agent: object, *, force: bool = False) -> None:
         """Write the original values back into ``agent``."""
-        self.tuned.restore(agent, force=force)
+        self.tuned.write(module_of(agent, self._manager), self.original, force=force)
 
     def export(self, agent: object | None = None, format: str = "") -> Any:  # noqa: A002
         """The optimized agent (or ``agent``) with the best values, usable without trace_bridge.
@@ -110,7 +141,9 @@ class Run:
         """
         if agent is None:
             return self._module.export(self.best.state, format)
-        return self.tuned.export(agent, format)
+        module = module_of(agent, self._manager)
+        self.tuned.check(module, self.best.state)
+        return module.export(self.best.state, format)
 
     def diff(self) -> str:
         """What the best values change, as a unified diff; empty if nothing does."""
@@ -150,33 +183,3 @@ def load(path: str | Path) -> TunedState:
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         msg = f"{source} holds no tuned values ({error!r}): write such a file with run.save(path)"
         raise ValueError(msg) from error
-
-
-def _write(
-    agent: object, state: Mapping[str, object], *, expected: list[Mapping[str, object]], force: bool
-) -> None:
-    module = module_of(agent, plugins.installed())
-    _check(module, state, expected, force=force)
-    module.apply(state)
-
-
-def _check(
-    module: AgentModule[Any],
-    state: Mapping[str, object],
-    expected: list[Mapping[str, object]],
-    *,
-    force: bool,
-) -> None:
-    present = module.state_dict()
-    missing = [path for path in state if path not in present]
-    if missing:
-        there = ", ".join(present) or "nothing trainable"
-        msg = f"the agent has no {', '.join(missing)}; it has: {there}"
-        raise StateMismatchError(msg)
-    strange = [path for path in state if all(present[path] != known[path] for known in expected)]
-    if strange and not force:
-        msg = (
-            f"{', '.join(strange)}: neither the value that was tuned nor the result; the agent has"
-            " changed since. Pass force=True to overwrite it."
-        )
-        raise StateMismatchError(msg)

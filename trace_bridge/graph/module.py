@@ -36,7 +36,7 @@ class Module:
         """
         taken: set[str] = set()
         for owners, slot, parameter in _walk(self, (), set()):
-            path = paths.join(owners, slot)
+            path = paths.join_path(owners, slot)
             if path in taken:
                 msg = f"two parameters would go by the path {path}: rename the key of one of them"
                 raise ValueError(msg)

@@ -13,7 +13,7 @@ def escape(name: str) -> str:
     return name.replace("%", "%25").replace("/", "%2F").replace(":", "%3A")
 
 
-def join(owners: Sequence[str], slot: str) -> str:
+def join_path(owners: Sequence[str], slot: str) -> str:
     """The path of ``slot`` below the chain of ``owners`` (none means the agent itself)."""
     return "/".join(map(escape, owners or (ROOT,))) + ":" + escape(slot)
 

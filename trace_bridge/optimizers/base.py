@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from trace_bridge.graph import FeedbackLike, Node, Operator, Parameter, Subgraph, canonical
-from trace_bridge.graph.paths import join
+from trace_bridge.graph.paths import join_path
 from trace_bridge.llm.base import LLM, Usage
 
 _T = TypeVar("_T")
@@ -112,7 +112,7 @@ class Optimizer(ABC):
         for item in parameters:
             if isinstance(item, Operator):
                 for parameter in item.parameters():
-                    parameter.go_by(join([item.op], "code"), 0)
+                    parameter.go_by(join_path([item.op], "code"), 0)
                 self.parameters += item.parameters()
             else:
                 self.parameters.append(item)

@@ -9,19 +9,10 @@ from typing import Any
 
 import dspy
 
-from trace_bridge import Parameter, Slot
+from trace_bridge import Parameter, Slot, join_path
 from trace_bridge_dspy import slots as make
 from trace_bridge_dspy.discovery import Found, Walk
 
-_ROOT = "self"
-
-
-def _escape(name: str) -> str:
-    return name.replace("%", "%25").replace("/", "%2F").replace(":", "%3A")
-
-
-def _join(owners: tuple[str, ...], slot: str) -> str:
-    return "/".join(map(_escape, owners or (_ROOT,))) + ":" + _escape(slot)
 
 
 @dataclass(slots=True, eq=False)
@@ -98,7 +89,7 @@ class Layout:
             tools = [other.value for other in self.walk.found if _trainable_tool(other)]
             baked = [tool for tool in tools if str(tool) in text]
             site.slots = list(
-                make.of_predictor(item.value, lambda name: _join(site.owners, name), baked)
+                make.of_predictor(item.value, lambda name: join_path(site.owners, name), baked)
             )
             self.slots += site.slots
 
@@ -111,7 +102,9 @@ class Layout:
 
     def _add_tool_slot(self, item: Found) -> None:
         site, readers = self.sites[id(item.value)], list(self._readers(item.value, item.owners))
-        slot = make.of_tool(item.value, _join(site.owners, "desc"), readers[0] if readers else None)
+        slot = make.of_tool(
+            item.value, join_path(site.owners, "desc"), readers[0] if readers else None
+        )
         site.slots.append(slot)
         self.slots.append(slot)
         for reader in readers:

@@ -14,7 +14,6 @@ from trace_bridge_dspy import slots as make
 from trace_bridge_dspy.discovery import Found, Walk
 
 
-
 @dataclass(slots=True, eq=False)
 class Site:
     """One object of a program.

@@ -14,7 +14,7 @@ $(OLDEST)/%: PINS := constraints-oldest.txt
 PIP := python -m pip install -qq
 
 .NOTPARALLEL:  # the stamps share one environment
-.PHONY: help demo test check check-all static coverage constraints clean
+.PHONY: help demo test check check-all static coverage readme constraints clean
 
 help:
 	@echo "make demo       set up, install the small embedded model, run the demonstration"
@@ -22,6 +22,7 @@ help:
 	@echo "make check      formatting, lint, types, layers, tests"
 	@echo "make check-all  the same, slow tests too, and all tests with the oldest dependencies"
 	@echo "make coverage   which lines the tests reach"
+	@echo "make readme     run the demo and show its output in the README"
 
 demo: $(VENV)/.demo $(VENV)/.model
 	@$(VENV)/bin/python -m examples.demo
@@ -45,6 +46,11 @@ static: $(VENV)/.test
 coverage: $(VENV)/.test $(VENV)/.model
 	@$(VENV)/bin/coverage run -m pytest
 	@$(VENV)/bin/coverage report --skip-covered
+
+# Runs the demo from the start and shows its output in the README.
+readme: $(VENV)/.demo $(VENV)/.model
+	@rm -f .trace_bridge/demo.sqlite*
+	@$(VENV)/bin/python -m examples.demo 2>&1 | $(VENV)/bin/python docs/show_demo.py
 
 # Needs uv. Pins the newest versions, for every platform, and names no package index.
 constraints:

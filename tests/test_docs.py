@@ -50,6 +50,13 @@ def test_an_unknown_name_is_an_attribute_error():
         trace_bridge.optimise  # noqa: B018
 
 
+def test_the_readme_shows_a_finished_demo():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = text.partition("<!-- demo -->")[2].partition("<!-- /demo -->")[0]
+    for words in ("better: 0.0", "baseline plain 8 demonstrations", "tuned program:", "journal:"):
+        assert words in shown, "run make readme"
+
+
 def test_every_hook_has_a_heading():
     text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     specified = [n for n, v in vars(hookspecs).items() if hasattr(v, "trace_bridge_spec")]

@@ -144,3 +144,10 @@ def test_digests_are_the_same_in_another_process():
         for seed in ("1", "2")
     }
     assert said == {digest({"b": {1, 2, 3}, "a": {"x", "y"}}, "é", 1.5)}
+
+
+def test_a_value_that_holds_itself_comes_to_an_end():
+    endless = {"name": "loop"}
+    endless["self"] = [endless]
+    assert '"..."' in canonical(endless)
+    assert digest(endless) == digest(endless)

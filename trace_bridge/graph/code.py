@@ -35,7 +35,7 @@ def code_digest(*objects: object) -> str:
         pending.append(item)
         if _is_callable_object(item):  # it behaves as its class and what it holds say
             held: dict[str, object] = getattr(item, "__dict__", {})
-            parts.append(_shown({k: v for k, v in held.items() if issubclass(type(v), _PLAIN)}))
+            parts.append(canonical({k: v for k, v in held.items() if issubclass(type(v), _PLAIN)}))
             pending += [type(item), *(value for value in held.values() if callable(value))]
     while pending:
         item = pending.pop()
@@ -57,7 +57,7 @@ def code_digest(*objects: object) -> str:
             continue
         for key, value in _variables(item).items():
             if issubclass(type(value), _PLAIN):
-                parts.append(f"{key}={_shown(value)}")
+                parts.append(f"{key}={canonical(value)}")
                 pending += _callables_in(value)
             else:
                 pending += [value, type(value)]
@@ -68,13 +68,6 @@ def _is_callable_object(item: object) -> bool:
     return callable(item) and not (
         inspect.isroutine(item) or isinstance(item, (type, functools.partial))
     )
-
-
-def _shown(value: object) -> str:
-    try:
-        return canonical(value)
-    except RecursionError:  # it holds itself
-        return "..."
 
 
 def _callables_in(value: object) -> list[object]:

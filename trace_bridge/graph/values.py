@@ -13,26 +13,31 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # noise in a key
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
 
-def jsonable(value: object) -> JSON:
-    """``value`` as JSON; what has no JSON form becomes its ``str``, without memory addresses."""
+def jsonable(value: object, inside: tuple[int, ...] = ()) -> JSON:
+    """``value`` as JSON; what has no JSON form becomes its ``str``, without memory addresses.
+
+    ``inside`` has the ids of what holds ``value``: a container that holds itself ends there.
+    """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if id(value) in inside:
+        return "..."
+    inside = (*inside, id(value))
     if isinstance(value, Mapping):
         pairs = cast("Mapping[object, object]", value).items()
-        return {str(key): jsonable(item) for key, item in pairs}
+        return {str(key): jsonable(item, inside) for key, item in pairs}
     if isinstance(value, (list, tuple)):
-        return [jsonable(item) for item in cast("list[object]", value)]
+        return [jsonable(item, inside) for item in cast("list[object]", value)]
     if isinstance(value, (set, frozenset)):
-        items = [jsonable(item) for item in cast("set[object]", value)]
+        items = [jsonable(item, inside) for item in cast("set[object]", value)]
         return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
+        fields = dataclasses.fields(value)
+        return {field.name: jsonable(getattr(value, field.name), inside) for field in fields}
     if hasattr(type(value), "model_dump"):  # pydantic, which the core does not import
-        return jsonable(value.model_dump(mode="json"))  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownArgumentType]
+        return jsonable(value.model_dump(mode="json"), inside)  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownArgumentType]
     if hasattr(type(value), "tolist"):  # numpy, whose text leaves out the middle of long arrays
-        return jsonable(value.tolist())  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownArgumentType]
+        return jsonable(value.tolist(), inside)  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownArgumentType]
     if type(value).__str__ is object.__str__ and type(value).__repr__ is object.__repr__:
         return f"<{type(value).__qualname__}>"
     return _ADDRESS.sub("", str(value))

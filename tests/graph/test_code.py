@@ -207,3 +207,19 @@ def test_code_without_a_file_has_the_same_key_in_each_process():
         for _ in range(3)
     }
     assert len(keys) == 1
+
+
+def test_names_that_trace_bridge_resolves_later_change_nothing():
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import trace_bridge as tb\n"
+        "from trace_bridge.graph.code import code_digest\n"
+        "def agent(x):\n"
+        "    with tb.model_call('m'):\n"
+        "        return x\n"
+        "before = code_digest(agent)\n"
+        "agent(1)\n"
+        "assert code_digest(agent) == before"
+    )
+    root = str(Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", script, root], check=True)

@@ -81,7 +81,7 @@ def _callables_in(value: object) -> list[object]:
 def _is_installed(module: str | None) -> bool:
     if module is None:  # made by exec, without a home
         return False
-    if module == "builtins" or module.startswith("trace_bridge."):
+    if module.partition(".")[0] in ("builtins", "trace_bridge"):
         return True
     file = getattr(sys.modules.get(module), "__file__", None)
     return file is not None and str(Path(file).resolve()).startswith(_INSTALLED)

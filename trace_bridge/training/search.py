@@ -223,19 +223,22 @@ class Search:
                 alive = alive[: math.ceil(len(alive) / 2)]
         winner = alive[0]
         better = improves(self.scores, scores[winner], self.engine.seed)
-        before = _mean(self.scores)
         for number, proposal in enumerate(candidates):
-            won = number == winner and better
             fate = (
                 "accepted"
-                if won
-                else f"{_mean(scores[number]):.3f} on validation, after {before:.3f}"
+                if number == winner and better
+                else self._why_dropped(scores[number], winner=number == winner)
             )
             self._finish_trial(self._trial(proposal, scores[number], fate, spent[number]))
         if better:
             self.current = {**self.current, **candidates[winner].state}
             self.scores = scores[winner]
         return better
+
+    def _why_dropped(self, scores: Mapping[int, float], *, winner: bool) -> str:
+        if winner:
+            return f"not reliably better than {_mean(self.scores):.3f} on the same rows"
+        return "behind the winner" if len(scores) == len(self.scores) else "left behind in the race"
 
     def _affordable(
         self, candidates: Sequence[Proposal], rungs: Sequence[range]

@@ -6,7 +6,11 @@ import time
 class Model:
     """Pretends to be a model: the answer shows the whole prompt."""
 
+    def __init__(self):
+        self.calls = 0
+
     def complete(self, prompt):
+        self.calls += 1
         time.sleep(0.001)  # so that concurrent runs do overlap
         return f"<{prompt}>"
 

@@ -11,7 +11,7 @@ import trace_bridge as tb
 
 STEPS = ("shorten", "translate")
 
-# the steps that run now, by identity: name and parameter of each
+# the steps that run now, by identity: name, parameters, and whether it is the user's own
 active = ContextVar("active", default={})  # noqa: B039 (it is only read)
 
 
@@ -38,14 +38,25 @@ class ToyModule(tb.AgentModule):
 
     def run(self, example):
         agent = self.copied(self.state_dict())
-        parameters = dict(self.named_parameters())
-        known = {
-            id(getattr(agent, name)): (name, {"prompt": parameters[f"{name}:prompt"]})
-            for name in STEPS
-        }
-        token = active.set(known)
-        try:
+        with self.entered(agent):
             return agent(example["text"])
+
+    def attached(self):
+        return self.entered(self.agent)
+
+    @contextlib.contextmanager
+    def entered(self, agent):
+        parameters = dict(self.named_parameters())
+        token = active.set(
+            {
+                id(getattr(agent, name)): (
+                    name, {"prompt": parameters[f"{name}:prompt"]}, agent is self.agent,
+                )
+                for name in STEPS
+            }
+        )  # fmt: skip
+        try:
+            yield
         finally:
             active.reset(token)
 
@@ -58,6 +69,9 @@ class ToyModule(tb.AgentModule):
         self.load_state_dict(state)
 
     def export(self, state, format=""):  # noqa: A002
+        self.resolve(state)
+        if format:
+            raise ValueError(f"unknown format {format!r}; there is only the agent itself")
         return self.copied({**self.state_dict(), **state})
 
 
@@ -66,9 +80,12 @@ def step_seam(original):
         call = tb.current_call()
         if call is None or id(self) not in active.get():
             return original(self, text)
-        name, parameters = active.get()[id(self)]
+        name, parameters, users = active.get()[id(self)]
+        own = copy.copy(self) if users else self
+        if users:  # attached: the user's own step has none of the current values
+            own.prompt = parameters["prompt"].peek()
         with call.component(name, {"text": text}, parameters) as made:
-            output = original(self, text)
+            output = original(own, text)
             made.returns(output)
         return output
 

@@ -6,29 +6,37 @@ module does not need) then runs every rule. Each failure starts with the rule's 
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
-import inspect
 import json
-import sys
+import re
 import types
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, cast
 
-from trace_bridge.graph import Feedback, Node, jsonable, subgraph
-from trace_bridge.llm.base import BudgetExhaustedError, ModelCall, Usage, gate
+from trace_bridge.graph import Feedback, Node, canonical, jsonable, subgraph
+from trace_bridge.llm.base import BudgetExhaustedError
 from trace_bridge.plugins import instrumented, load
-from trace_bridge.recording import Recorder, link
+from trace_bridge.recording import Recorder
 from trace_bridge.recording.agent import AgentModule
+from trace_bridge.testing.harness import (
+    Ran,
+    RuleBrokenError,
+    Runner,
+    State,
+    code_of,
+    deep,
+    entering,
+    patched,
+    raises,
+    require,
+    rule,
+    waited,
+)
 
 _ROUNDS = 4  # how often each candidate runs in the tests of concurrency
-Call = Callable[[], object]
-
-
-class RuleBrokenError(AssertionError):
-    """A plugin breaks a rule; the message starts with the rule's name."""
+_PATH = re.compile(r"[^:/]+(/[^:/]+)*:[^:/]+")
+_NOWHERE = "no such owner:slot"
 
 
 class PluginConformance:
@@ -38,7 +46,7 @@ class PluginConformance:
     """The plugin: a module or object with hook implementations."""
 
     framework_modules: Sequence[str] = ()
-    """Names of the framework's top-level modules; their classes must not stay patched."""
+    """Top-level packages that must not stay patched, besides the classes of the agent's objects."""
 
     def make_agent(self) -> Any:
         """A new agent; equal each time, with a fake model whose answer depends on its prompt.
@@ -52,8 +60,15 @@ class PluginConformance:
         raise NotImplementedError
 
     def call(self, agent: Any, example: Any) -> object:
-        """Call the agent as a user does, without trace_bridge."""
+        """Call the agent as a user does, without trace_bridge; may be a coroutine."""
         raise NotImplementedError
+
+    def model_calls(self, agent: Any) -> int | None:
+        """How often the agent's fake model has been called so far; None if it does not count.
+
+        Define it: without it nobody sees a model call that is paid before it is announced.
+        """
+        return None
 
     def changed(self, path: str, value: object, number: int) -> object:
         """Another value for a parameter, a different one for each ``number``."""
@@ -62,10 +77,16 @@ class PluginConformance:
         msg = f"define changed() for values such as that of {path}: {value!r}"
         raise NotImplementedError(msg)
 
+    def used(self, module: AgentModule[Any], example: Any) -> Sequence[str]:
+        """The parameters that influence the output of an example."""
+        return module.default_paths()
+
     def snapshot(self, agent: Any) -> object:
-        """What of an agent must not change, as something that can be compared."""
-        held = cast("dict[str, object]", vars(agent))
-        return jsonable(held)
+        """What of an agent must not change, as something that can be compared.
+
+        Override it if the fake model, or what else copies share, keeps a log of its own.
+        """
+        return deep(agent)
 
     def output(self, output: object) -> object:
         """An output as something that can be compared."""
@@ -73,323 +94,305 @@ class PluginConformance:
 
     # the rules
 
+    @rule("names are stable and unique")
     def test_names_are_stable_and_unique(self) -> None:
         """Equal agents have the same paths, each once, of the form ``owner/child:slot``."""
-        rule = "names are stable and unique"
-        slots = [slot.path for slot in self._module(rule).slots()]
-        self._require(rule, slots, "slots() of an agent with parameters is empty")
-        self._require(
-            rule, len(set(slots)) == len(slots), f"slots() repeats a path: {sorted(slots)}"
-        )
-        paths = list(self._module(rule).state_dict())
-        self._require(
-            rule, paths == list(self._module(rule).state_dict()), "equal agents, other paths"
-        )
-        odd = [path for path in paths if path.count(":") != 1]
-        self._require(rule, not odd, f"not of the form owner/child:slot: {odd}")
+        module = self._module()
+        slots = [slot.path for slot in module.slots()]
+        require(slots, "slots() of an agent with parameters is empty")
+        require(len(set(slots)) == len(slots), f"slots() repeats a path: {sorted(slots)}")
+        again = [slot.path for slot in self._module().slots()]
+        why = f"equal agents have {slots} and {again}. Make paths of names in the agent (join_path)"
+        require(slots == again, why)
+        require(list(module.state_dict()) == slots, "state_dict() has other paths")
+        odd = [path for path in slots if not _PATH.fullmatch(path)]
+        require(not odd, f"not of the form owner/child:slot: {odd}. Use join_path")
 
+    @rule("state round-trips")
     def test_state_round_trips(self) -> None:
         """A state is JSON, and loading it changes nothing."""
-        rule = "state round-trips"
-        module = self._module(rule)
+        module = self._module()
         state = module.state_dict()
         try:
             again = json.loads(json.dumps(state))
         except TypeError as error:
-            msg = f"{rule}: state_dict() is not JSON: {error}"
+            msg = f"state_dict() is not JSON: {error}. Let Slot.decode give JSON values"
             raise RuleBrokenError(msg) from error
-        self._require(rule, again == state, "state_dict() changes when it goes through JSON")
+        require(again == state, "state_dict() changes when it goes through JSON")
         module.load_state_dict(again)
-        self._require(rule, module.state_dict() == state, "load_state_dict(state_dict()) changes")
+        require(module.state_dict() == state, "load_state_dict(state_dict()) changes it")
 
+    @rule("results are keyed")
+    def test_results_are_keyed(self) -> None:
+        """Equal agents have equal fingerprints, and examples their own keys: a run can resume."""
+        one, other = self._module(), self._module()
+        before = canonical(one.fingerprint())
+        why = "equal agents have other fingerprint()s. Leave out ids, addresses and times"
+        require(canonical(other.fingerprint()) == before, why)
+        with self._seams():
+            Runner(one, self.examples()[0]).run({})
+        require(canonical(one.fingerprint()) == before, "a run changes fingerprint()")
+        keys = [canonical(one.encode(example)) for example in self.examples()]
+        why = "encode() gives different examples one key. Put all of the example into it"
+        require(len(set(keys)) == len(keys), why)
+        again = [canonical(one.encode(example)) for example in self.examples()]
+        require(keys == again, "encode() gives an example another key each time")
+
+    @rule("using restores")
     def test_using_restores(self) -> None:
-        """``using`` ends with its block, also by an exception, and is local to the context."""
-        rule = "using restores"
-        module = self._module(rule)
+        """``using`` ends with its block, also by an exception; it nests, and is the context's."""
+        module = self._module()
         before = module.state_dict()
-        states = self._candidates(module)
-        inside, other = before, before
+        one, two = self._candidates(module)[:2]
+        path = next(iter(two))
+        seen: list[State] = []
         try:
-            with module.using(states[0]):
-                inside = module.state_dict()
-                other = contextvars.Context().run(module.state_dict)
+            with module.using(one):
+                with module.using({path: two[path]}):
+                    seen.append(module.state_dict())
+                seen += [module.state_dict(), contextvars.Context().run(module.state_dict)]
                 raise KeyError
         except KeyError:
             pass
-        self._require(rule, inside == {**before, **states[0]}, "the values do not hold inside")
-        self._require(rule, other == before, "the values hold in other contexts too")
-        self._require(rule, module.state_dict() == before, "an exception leaves values behind")
+        inside = {**before, **one}
+        require(seen[1] == inside, "the values do not hold in the block")
+        why = "a block in the block does not add to it. Use Module.using as it is"
+        require(seen[0] == {**inside, path: two[path]}, why)
+        require(seen[2] == before, "the values hold in other contexts too")
+        require(module.state_dict() == before, "an exception leaves values behind")
 
+    @rule("unknown paths are refused")
+    def test_unknown_paths_are_refused(self) -> None:
+        """Each verb raises LookupError for a path that there is not, before it writes anything."""
+        agent = self.make_agent()
+        module = self._module(agent)
+        original, untouched = module.state_dict(), self.snapshot(agent)
+        state = {**self._candidates(module)[0], _NOWHERE: "value"}
+        for verb in (entering(module), module.load_state_dict, module.apply, module.export):
+            name = verb.__name__
+            why = f"{name}() takes {_NOWHERE!r}. Call self.resolve(state) before all else"
+            require(raises(LookupError, verb, state), why)
+            whole = module.state_dict() == original and self.snapshot(agent) == untouched
+            require(whole, f"{name}() writes before it refuses")
+
+    @rule("candidates do not meet")
     def test_candidates_do_not_meet(self) -> None:
         """Candidates that run at once on one agent, in threads and tasks, see their own values."""
-        rule = "candidates do not meet"
-        module = self._module(rule)
-        example = self.examples()[0]
+        module = self._module()
         states = self._candidates(module)
+        runner = Runner(module, self.examples()[0])
+        order = [*range(len(states))] * _ROUNDS
         with self._seams():
-            alone = [self._run(module, example, state)[0] for state in states]
-            self._require(
-                rule, self._differ(alone), "the candidates' outputs are equal, nothing is shown"
-            )
-            order = [*range(len(states))] * _ROUNDS
-            with ThreadPoolExecutor(len(states)) as pool:
-                jobs = [pool.submit(self._run, module, example, states[i]) for i in order]
-                threads = [job.result()[0] for job in jobs]
-            tasks = asyncio.run(self._gathered(module, example, [states[i] for i in order]))
-        for kind, found in (("threads", threads), ("tasks", tasks)):
-            wrong = sum(
-                self.output(a) != self.output(alone[i]) for i, a in zip(order, found, strict=True)
-            )
-            self._require(
-                rule, not wrong, f"{wrong} of {len(order)} runs in {kind} saw others' values"
-            )
+            alone = [self._shown(runner.run(state)) for state in states]
+            distinct = len(set(map(canonical, alone))) == len(alone)
+            why = "the candidates' outputs are equal: values have no effect, or changed() repeats"
+            require(distinct, why)
+            together = {
+                "threads": runner.in_threads([states[i] for i in order]),
+                "tasks": runner.in_tasks([states[i] for i in order]),
+            }
+        for kind, runs in together.items():
+            wrong = sum(self._shown(ran) != alone[i] for i, ran in zip(order, runs, strict=True))
+            why = f"{wrong} of {len(order)} runs in {kind} saw others' values. Run light copies"
+            require(not wrong, why)
 
+    @rule("the graph reaches used parameters")
     def test_graph_reaches_used_parameters(self) -> None:
         """The graph of a run leads from its output to every parameter that was used."""
-        rule = "the graph reaches used parameters"
-        module = self._module(rule)
+        module = self._module()
         with self._seams():
-            _, node, _ = self._run(module, self.examples()[0], {})
-        found = {p.name for p in subgraph({node: Feedback()}).parameters}
-        lost = [path for path in module.default_paths() if path not in found]
-        self._require(rule, not lost, f"no way from the output to {lost}")
+            for example in self.examples():
+                node = Runner(module, example).run({}).node
+                self._check_reached(module, node, example)
 
+    @rule("changes reach the run")
     def test_changes_reach_the_run(self) -> None:
-        """Changing any trained parameter changes the next run, and only inside ``using``."""
-        rule = "changes reach the run"
-        module = self._module(rule)
+        """Changing any used parameter changes the next run, and only inside ``using``."""
+        module = self._module()
         example = self.examples()[0]
+        runner = Runner(module, example)
         with self._seams():
-            before = self.output(self._run(module, example, {})[0])
-            for path in module.default_paths():
+            before = self._shown(runner.run({}))
+            for path in self.used(module, example):
                 state = {path: self.changed(path, module.state_dict()[path], 1)}
-                after = self.output(self._run(module, example, state)[0])
-                self._require(rule, after != before, f"another value of {path} changes nothing")
-            again = self.output(self._run(module, example, {})[0])
-        self._require(rule, again == before, "a candidate still has an effect after its run")
+                after = self._shown(runner.run(state))
+                require(after != before, f"another value of {path} changes no output")
+            again = self._shown(runner.run({}))
+        require(again == before, "a candidate still has an effect after its run")
 
+    @rule("own calls are recorded")
+    def test_own_calls_are_recorded(self) -> None:
+        """Inside ``attached()``, the user's own call reads the values and is recorded with them."""
+        agent, example = self.make_agent(), self.examples()[0]
+        module = self._module(agent)
+        if cast("Any", type(module)).attached is cast("Any", AgentModule).attached:
+            return  # such a plugin does without trace_bridge.record
+        from trace_bridge.api.recording import Recording
+
+        before = self._answer(agent, example)
+        state, recorder, recording = self._candidates(module)[0], Recorder(), Recording(module)
+        with self._seams():
+            tried = self._shown(Runner(module, example).run(state))
+            with module.attached(), module.using(state), recorder.recording():
+                answer = self._answer(agent, example)
+            after = self._answer(agent, example)
+        recording.finish(recorder)
+        require(answer == tried, f"it answers {answer}, a run with those values {tried}")
+        self._check_reached(module, recording.output, example)
+        require(after == before, "the values hold after attached() has ended")
+
+    @rule("strangers are declined")
     def test_strangers_are_declined(self) -> None:
-        """``wrap`` gives None for what belongs to nobody."""
-        rule = "strangers are declined"
+        """``wrap`` gives None for what belongs to nobody, and for the agent's class."""
         manager = load((), [self.plugin])
         strangers: list[object] = [
-            object(),
-            3,
-            "text",
-            dict,
-            len,
-            types.SimpleNamespace(prompt="p"),
-        ]
+            object(), 3, "text", dict, len, lambda: None, types.SimpleNamespace(prompt="p"),
+            type(self.make_agent()),
+        ]  # fmt: skip
         for stranger in strangers:
             try:
                 wrapped = manager.hook.wrap(agent=stranger)
             except Exception as error:
-                msg = f"{rule}: wrap({stranger!r}) raises {error!r} instead of returning None"
+                msg = f"wrap({stranger!r}) raises {error!r}. Return None"
                 raise RuleBrokenError(msg) from error
-            self._require(rule, wrapped is None, f"wrap({stranger!r}) is not None")
+            require(wrapped is None, f"wrap({stranger!r}) is not None. Use isinstance")
 
+    @rule("nothing stays patched")
     def test_nothing_stays_patched(self) -> None:
         """Seams are counted, and gone with the last exit, also after an exception."""
-        rule = "nothing stays patched"
+        agent = self.make_agent()
+        runner = Runner(self._module(agent), self.examples()[0])
         with self._seams():  # lazy imports happen now, not between the snapshots
-            self._run(self._module(rule), self.examples()[0], {})
-        before = self._classes()
+            expected = runner.run({}).meter.asked
+        before = code_of(agent, self.framework_modules)
+        first, second = ExitStack(), ExitStack()  # two runs that overlap
+        first.enter_context(self._seams())
+        second.enter_context(self._seams())
+        first.close()
+        announced = runner.run({}).meter.asked
+        second.close()
+        why = f"{announced} calls announced instead of {expected} when another run has left"
+        require(announced == expected, f"{why}. Count users, restore at the last")
+        left = patched(before, code_of(agent, self.framework_modules))
+        require(not left, f"not as before, after two runs that overlapped: {left}")
         try:
-            with self._seams(), self._seams():
-                self._run(self._module(rule), self.examples()[0], {})
+            with self._seams():
                 raise KeyError
         except KeyError:
             pass
-        after = self._classes()
-        left = [name for name, attributes in before.items() if after.get(name) != attributes]
-        self._require(rule, not left, f"changed and not restored: {left}")
+        left = patched(before, code_of(agent, self.framework_modules))
+        require(not left, f"not as before, after an exception: {left}. Restore in finally")
 
+    @rule("the agent behaves the same outside")
     def test_agent_behaves_the_same_outside(self) -> None:
         """Outside a run of ours the agent answers as ever, seams or no seams."""
-        rule = "the agent behaves the same outside"
         agent, example = self.make_agent(), self.examples()[0]
-        before = self.output(self.call(agent, example))
-        module = self._module(rule, agent)
+        before = self._answer(agent, example)
+        module = self._module(agent)
         with self._seams():
-            self._run(module, example, self._candidates(module)[0])
-            between = self.output(self.call(agent, example))
-        self._require(rule, between == before, "it answers differently while seams are installed")
-        self._require(
-            rule, self.output(self.call(agent, example)) == before, "it answers differently after"
-        )
+            Runner(module, example).run(self._candidates(module)[0])
+            between = self._answer(agent, example)
+        why = "it answers differently while seams are installed. Look at current_call() first"
+        require(between == before, why)
+        require(self._answer(agent, example) == before, "it answers differently after")
 
+    @rule("the user's instance is unchanged")
     def test_instance_is_unchanged(self) -> None:
         """Runs, also failing and concurrent ones, leave the user's object as it was."""
-        rule = "the user's instance is unchanged"
-        agent = self.make_agent()
-        module = self._module(rule, agent)
-        before = self.snapshot(agent)
-        states = self._candidates(module)
-        with self._seams():
-            with ThreadPoolExecutor(len(states)) as pool:
-                jobs = [pool.submit(self._run, module, self.examples()[0], s) for s in states]
-                for job in jobs:
-                    job.result()
-            self._refused(module, self.examples()[0])
-        self._require(rule, self.snapshot(agent) == before, "a run has written to it")
-
-    def test_export_apply_restore(self) -> None:
-        """``export`` and ``apply`` give what ``using`` tried; only ``apply`` writes."""
-        rule = "export, apply and restore"
         agent, example = self.make_agent(), self.examples()[0]
-        module = self._module(rule, agent)
-        original, state = (
-            module.state_dict(),
-            {**module.state_dict(), **self._candidates(module)[0]},
-        )
+        self._answer(agent, example)  # what an agent keeps of its first call is its own business
+        module = self._module(agent)
+        runner = Runner(module, example)
+        before = self.snapshot(agent)
         with self._seams():
-            tried = self.output(self._run(module, example, state)[0])
-        untouched = self.snapshot(agent)
-        exported = module.export(state)
-        self._require(rule, self.snapshot(agent) == untouched, "export writes the original")
-        answers = {"export": self.output(self.call(exported, example))}
-        module.apply(state)
-        answers["apply"] = self.output(self.call(agent, example))
-        for verb, answer in answers.items():
-            self._require(rule, answer == tried, f"{verb} answers {answer}, tried was {tried}")
-        self._module(rule, agent).apply(original)
-        present = self._module(rule, agent).state_dict()
-        self._require(rule, present == original, "applying the original does not restore it")
+            runner.in_threads(self._candidates(module))
+            concurrent = self.snapshot(agent)
+            for limit in (0, 1):
+                runner.attempt(self._candidates(module)[0], limit)
+        why = "a run has written to it. Run a copy, or leave the model's log out of snapshot()"
+        require(concurrent == before, why)
+        require(self.snapshot(agent) == before, "a run that failed has written to it")
 
+    @rule("export, apply and restore")
+    def test_export_apply_restore(self) -> None:
+        """``export`` and ``apply`` give what ``using`` tried, also for a part; ``apply`` writes."""
+        agent, example = self.make_agent(), self.examples()[0]
+        module = self._module(agent)
+        original, candidate = module.state_dict(), self._candidates(module)[0]
+        path = next(iter(candidate))
+        for state in ({**original, **candidate}, {path: candidate[path]}):
+            with self._seams():
+                tried = self._shown(Runner(module, example).run(state))
+            untouched = self.snapshot(agent)
+            exported = module.export(state)
+            require(self.snapshot(agent) == untouched, "export writes the original")
+            answers = {"export": self._answer(exported, example)}
+            module.apply(state)
+            answers["apply"] = self._answer(agent, example)
+            for verb, answer in answers.items():
+                why = f"{verb} of {sorted(state)} answers {answer}, tried was {tried}"
+                require(answer == tried, why)
+            self._check_state([module, self._module(agent)], {**original, **state})
+            module.apply(original)
+            self._check_state([module, self._module(agent)], original)
+        why = "export takes any format. Raise ValueError, naming those that there are"
+        require(raises(ValueError, module.export, original, "no such format"), why)
+
+    @rule("model calls pass the gate")
     def test_model_calls_pass_the_gate(self) -> None:
-        """Every model call is announced before it is made, and not made if it is refused."""
-        rule = "model calls pass the gate"
-        module, example = self._module(rule), self.examples()[0]
+        """Every model call is announced once before it is made, and not made if it is refused."""
+        agent = self.make_agent()
+        runner = Runner(self._module(agent), self.examples()[0])
         with self._seams():
-            _, _, meter = self._run(module, example, {})
-            self._require(rule, meter.calls, "a run of the agent announced no model call")
-            refusing, error = self._refused(module, example)
-        self._require(rule, refusing.asked == 1, "after a refusal it goes on asking")
-        self._require(
-            rule, isinstance(error, BudgetExhaustedError), f"a refused run ends with {error!r}"
-        )
+            before = self.model_calls(agent)
+            announced = runner.run({}).meter.admitted
+            require(announced, "a run announced no model call. Use model_call() in a seam")
+            self._check_paid(agent, before, announced)
+            for limit in range(announced):
+                before = self.model_calls(agent)
+                ran = runner.attempt({}, limit)
+                self._check_paid(agent, before, limit)
+                why = f"after a refusal it ends with {ran.error!r}. Let BudgetExhaustedError pass"
+                require(isinstance(ran.error, BudgetExhaustedError), why)
+                require(ran.meter.asked == limit + 1, "after a refusal it goes on asking")
 
     # how they are checked
 
-    def _module(self, rule: str, agent: Any = None) -> AgentModule[Any]:
-        wrapped = load((), [self.plugin]).hook.wrap(
-            agent=self.make_agent() if agent is None else agent
-        )
-        self._require(rule, isinstance(wrapped, AgentModule), f"wrap gives {wrapped!r}")
+    def _module(self, agent: Any = None) -> AgentModule[Any]:
+        agent = self.make_agent() if agent is None else agent
+        wrapped = load((), [self.plugin]).hook.wrap(agent=agent)
+        require(isinstance(wrapped, AgentModule), f"wrap gives {wrapped!r}, no AgentModule")
         return cast("AgentModule[Any]", wrapped)
 
-    @contextmanager
-    def _seams(self) -> Generator[None]:
-        with instrumented(load((), [self.plugin])):
-            yield
+    def _seams(self) -> AbstractContextManager[None]:
+        return instrumented(load((), [self.plugin]))
 
     def _candidates(self, module: AgentModule[Any]) -> list[dict[str, object]]:
         """Eight candidates that differ in every trained parameter."""
-        state = module.state_dict()
-        return [
-            {path: self.changed(path, state[path], number) for path in module.default_paths()}
-            for number in range(8)
-        ]
+        state, paths = module.state_dict(), module.default_paths()
+        return [{path: self.changed(path, state[path], n) for path in paths} for n in range(8)]
 
-    def _differ(self, outputs: Sequence[object]) -> bool:
-        return len({json.dumps(self.output(o), sort_keys=True) for o in outputs}) == len(outputs)
+    def _answer(self, agent: Any, example: Any) -> object:
+        return self.output(waited(self.call(agent, example)))
 
-    def _run(
-        self,
-        module: AgentModule[Any],
-        example: Any,
-        state: Mapping[str, object],
-        limit: int = 10**6,
-    ) -> tuple[object, Node, _Meter]:
-        """One run as the engine makes it: output, node, and what the gate saw."""
-        return contextvars.copy_context().run(
-            lambda: asyncio.run(self._arun(module, example, state, limit))
-        )
+    def _shown(self, ran: Ran) -> object:
+        return self.output(ran.output)
 
-    async def _arun(
-        self,
-        module: AgentModule[Any],
-        example: Any,
-        state: Mapping[str, object],
-        limit: int = 10**6,
-    ) -> tuple[object, Node, _Meter]:
-        meter, recorder = _Meter(limit), Recorder(module.inputs(example))
-        token = gate.set(meter)
-        try:
-            with module.using(state), recorder.recording() as root:
-                output = module.run(example)
-                if inspect.isawaitable(output):
-                    output = await cast("Awaitable[object]", output)
-                root.returns(output, module.fields(output))
-        finally:
-            gate.reset(token)
-        return output, link(recorder), meter
+    def _check_reached(self, module: AgentModule[Any], node: Node, example: Any) -> None:
+        own = dict(module.named_parameters())
+        reached = set(subgraph({node: Feedback()}).parameters)
+        lost = [path for path in self.used(module, example) if own[path] not in reached]
+        why = f"no way from the output to {lost}. Report what components read, take and return"
+        require(not lost, why)
 
-    async def _gathered(
-        self, module: AgentModule[Any], example: Any, states: Sequence[Mapping[str, object]]
-    ) -> list[object]:
-        found = await asyncio.gather(*(self._arun(module, example, state) for state in states))
-        return [output for output, _, _ in found]
+    def _check_state(self, modules: Sequence[AgentModule[Any]], state: State) -> None:
+        for module, which in zip(modules, ("the module", "the agent wrapped anew"), strict=True):
+            present = module.state_dict()
+            wrong = [path for path in state if present.get(path) != state[path]]
+            require(not wrong, f"after apply, {which} has other values of {wrong}")
 
-    def _refused(self, module: AgentModule[Any], example: Any) -> tuple[_Meter, Exception | None]:
-        """A run in which the first model call is refused."""
-        meter, recorder = _Meter(0), Recorder(module.inputs(example))
-        token = gate.set(meter)
-        try:
-            with recorder.recording():
-                output = module.run(example)
-                if inspect.isawaitable(output):
-                    asyncio.run(_awaited(cast("Awaitable[object]", output)))
-        except Exception as error:  # noqa: BLE001 (whatever it ends with is looked at)
-            return meter, error
-        finally:
-            gate.reset(token)
-        return meter, None
-
-    def _classes(self) -> dict[str, dict[str, object]]:
-        """All classes of the framework with their attributes."""
-        found: dict[str, dict[str, object]] = {}
-        for name, module in list(sys.modules.items()):
-            if name.partition(".")[0] in self.framework_modules:
-                for key, value in list(vars(module).items()):
-                    if isinstance(value, type) and value.__module__ == name:
-                        found[f"{name}.{key}"] = _own(value)
-        return found
-
-    def _require(self, rule: str, condition: object, why: str) -> None:
-        if not condition:
-            msg = f"{rule}: {why}"
-            raise RuleBrokenError(msg)
-
-
-class _Meter:
-    """A gate with a limit, which counts."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.asked = 0
-        self.calls = 0
-
-    def admit(self, call: ModelCall) -> object:
-        self.asked += 1
-        if self.asked > self.limit:
-            msg = f"no call of {call.model} is allowed"
-            raise BudgetExhaustedError(msg)
-        return None
-
-    def settle(self, call: ModelCall, admitted: object) -> None:
-        self.calls += (call.usage + Usage()).calls
-
-
-async def _awaited(awaitable: Awaitable[object]) -> object:
-    return await awaitable
-
-
-def _own(kind: type) -> dict[str, object]:
-    """A class's own attributes, less what Python itself keeps there."""
-    hidden = ("__dict__", "__weakref__", "__doc__", "__annotations__")
-    return {
-        name: value
-        for name, value in vars(kind).items()
-        if name not in hidden and not name.startswith("_abc")
-    }
+    def _check_paid(self, agent: Any, before: int | None, allowed: int) -> None:
+        after = self.model_calls(agent)
+        if before is not None and after is not None:
+            why = f"{after - before} calls were made, and {allowed} announced and allowed"
+            require(after - before == allowed, why)

@@ -7,6 +7,8 @@ of the held-out examples, which none of them has seen; differences are paired, w
 """
 
 import argparse
+import contextlib
+import io
 import random
 import threading
 import warnings
@@ -124,7 +126,9 @@ def random_search(data: Split, calls: int, threads: int) -> dspy.Module:
         metric=exact, max_bootstrapped_demos=SIZE, max_labeled_demos=SIZE,
         num_candidate_programs=candidates, num_threads=threads, max_errors=10**6,
     )  # fmt: skip
-    return optimizer.compile(Citation(), trainset=data.train, valset=data.validation)
+    quiet = io.StringIO()  # it shows a progress bar for each candidate
+    with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+        return optimizer.compile(Citation(), trainset=data.train, valset=data.validation)
 
 
 def held_out(program: dspy.Module, data: Split, threads: int) -> list[float]:

@@ -71,13 +71,30 @@ def _name(manager: pluggy.PluginManager, plugin: object) -> str:
 
 
 def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
+    if manager.is_registered(plugin):  # an installed one that was passed as well
+        return
+    known = ", ".join(sorted(name for name in vars(manager.hook) if not name.startswith("_")))
+    if isinstance(plugin, type):
+        msg = f"the plugin {name!r} is a class: pass an instance, {name}()"
+        raise PluginError(msg)
+    if manager.has_plugin(name):
+        msg = (
+            f"two plugins are named {name!r}: {manager.get_plugin(name)!r} and {plugin!r}."
+            " Uninstall one of them."
+        )
+        raise PluginError(msg)
     try:
         manager.register(plugin, name)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        known = ", ".join(sorted(name for name in vars(manager.hook) if not name.startswith("_")))
         msg = f"the plugin {name!r} does not fit: {error}. The hooks are: {known}."
         raise PluginError(msg) from error
+    if not manager.get_hookcallers(plugin):
+        msg = (
+            f"the plugin {name!r} implements no hook. Mark its functions with"
+            f" trace_bridge.hookimpl; the hooks are: {known}."
+        )
+        raise PluginError(msg)
 
 
 def wrap(agent: object, manager: pluggy.PluginManager) -> AgentModule[Any] | None:

@@ -86,3 +86,91 @@ def test_all_seams_are_entered_together_and_left_by_an_exception_too():
         raise KeyError
     assert sorted(events[:2]) == ["+a", "+b"]
     assert sorted(events[2:]) == ["-a", "-b"]
+
+
+def a_plugin(name, events, *, fails=False):
+    """A plugin whose seams note when they are entered and left."""
+
+    class Plugin:
+        @tb.hookimpl
+        def wrap(self, agent):
+            return name
+
+        @tb.hookimpl
+        def instrument(self):
+            return seams()
+
+    @contextlib.contextmanager
+    def seams():
+        if fails:
+            raise RuntimeError(f"no seams for {name}")
+        events.append(f"+{name}")
+        try:
+            yield
+        finally:
+            events.append(f"-{name}")
+
+    return Plugin()
+
+
+def test_the_plugin_that_was_passed_last_wraps():
+    manager = load((), [a_plugin("first", []), a_plugin("second", [])])
+    assert wrap("agent", manager) == "second"
+
+
+def test_seams_are_left_in_reverse_order():
+    events = []
+    with instrumented(load((), [a_plugin("a", events), a_plugin("b", events)])):
+        assert sorted(events) == ["+a", "+b"]
+    assert [event[1:] for event in events[2:]] == [event[1:] for event in reversed(events[:2])]
+
+
+def test_when_one_cannot_be_installed_the_others_are_removed():
+    events = []
+    plugins = [a_plugin("a", events), a_plugin("b", events, fails=True), a_plugin("c", events)]
+    with pytest.raises(RuntimeError, match="no seams for b"), instrumented(load((), plugins)):
+        pytest.fail("entered")
+    assert sorted(event[1:] for event in events if event[0] == "+") == sorted(
+        event[1:] for event in events if event[0] == "-"
+    )
+
+
+def test_a_plugin_without_seams_is_left_out():
+    class NoSeams:
+        @tb.hookimpl
+        def instrument(self):
+            return None
+
+    events = []
+    with instrumented(load((), [NoSeams(), a_plugin("a", events)])):
+        assert events == ["+a"]
+
+
+def test_a_plugin_that_is_installed_may_be_passed_as_well():
+    [(name, plugin), *_] = installed().list_name_plugin()
+    manager = with_plugins([plugin, plugin])
+    assert [n for n, p in manager.list_name_plugin() if p is plugin] == [name]
+
+
+def test_a_plugin_that_forgot_the_marks_is_named():
+    class Unmarked:
+        def trial_finished(self, run, trial):
+            pass
+
+    with pytest.raises(PluginError, match=r"'Unmarked' implements no hook.*hookimpl.*trial_finis"):
+        load((), [Unmarked()])
+
+
+def test_a_class_in_place_of_a_plugin_is_named():
+    with pytest.raises(PluginError, match=r"is a class: pass an instance, Plugin\(\)"):
+        load((), [type(a_plugin("a", []))])
+
+
+def test_two_plugins_of_one_name_are_named(tmp_path, monkeypatch):
+    for module in ("one_plugin", "other_plugin"):
+        source = "import trace_bridge\n\n@trace_bridge.hookimpl\ndef wrap(agent): ...\n"
+        (tmp_path / f"{module}.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    points = [EntryPoint("mine", m, "trace_bridge") for m in ("one_plugin", "other_plugin")]
+    with pytest.raises(PluginError, match=r"named 'mine': .*one_plugin.*other_plugin.*Uninstall"):
+        load(points)

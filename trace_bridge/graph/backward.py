@@ -9,13 +9,15 @@ simply what a walk over parents meets, so one walk gives the same result for all
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
 from trace_bridge.graph.feedback import Feedback
 
 if TYPE_CHECKING:
-    from trace_bridge.graph.node import Node, Parameter
+    from trace_bridge.graph.node import Edge, Node, Parameter
+
+Keep: TypeAlias = "Callable[[Node, int], bool]"  # of a node and the index of one of its edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Subgraph:
     nodes: tuple[Node, ...]
     feedback: tuple[tuple[Node, Feedback], ...]
     values: Mapping[Parameter, object]
+    keep: Keep | None = field(default=None, repr=False)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -42,17 +45,27 @@ class Subgraph:
         scores = [given.score for _, given in self.feedback if given.score is not None]
         return sum(scores) / len(scores) if scores else None
 
+    def edges(self, node: Node) -> tuple[Edge, ...]:
+        """The edges of ``node`` that belong to this subgraph: all but those not kept."""
+        if self.keep is None:
+            return node.edges
+        return tuple(e for index, e in enumerate(node.edges) if self.keep(node, index))
+
     def to(self, parameter: Parameter) -> Subgraph:
         """The part that connects ``parameter`` (the seeds' subgraph witnessed by it)."""
         reached: set[Node] = {parameter}
+        kept: set[Node] = {parameter}
         for node in self.nodes:
-            if any(parent in reached for parent in node.parents):
+            parents = [edge.node for edge in self.edges(node)]
+            if not reached.isdisjoint(parents):
                 reached.add(node)
-        kept = reached | {parent for node in reached for parent in node.parents}
+                kept.update((node, *parents))
+        keep = self.keep
         return Subgraph(
             tuple(node for node in self.nodes if node in kept),
             tuple((node, given) for node, given in self.feedback if node in reached),
             {other: value for other, value in self.values.items() if other in kept},
+            lambda node, index: node in reached and (keep is None or keep(node, index)),
         )
 
     def backward(self) -> Iterator[Node]:
@@ -61,15 +74,18 @@ class Subgraph:
 
 
 def subgraph(
-    feedback: Mapping[Node, Feedback], keep: Callable[[Node, int], bool] | None = None
+    feedback: Mapping[Node, Feedback], keep: Keep | None = None, *, since: Node | None = None
 ) -> Subgraph:
     """The minimal subgraph of all outputs together, in O(nodes + edges) and without recursion.
 
     Args:
         feedback: outputs and what was said of each; they may differ.
         keep: called with a node and the index of one of its edges; an edge for which it is false
-            is not followed. Use it to leave out weak evidence or to cut an interaction in steps.
+            is not followed. Use it to leave out weak evidence.
+        since: cuts an interaction into steps: this node, and whatever is older, is an input.
     """
+    if since is not None:
+        keep = _newer(since, keep)
     said = tuple(
         (node if given.about is None else given.about, given) for node, given in feedback.items()
     )
@@ -86,7 +102,13 @@ def subgraph(
         tuple(nodes),
         said,
         {node: node.peek() for node in nodes if node.trainable},  # pyright: ignore[reportArgumentType] trainable nodes are Parameters
+        keep,
     )
+
+
+def _newer(since: Node, keep: Keep | None) -> Keep:
+    limit = since.order
+    return lambda node, index: node.order > limit and (keep is None or keep(node, index))
 
 
 def _order(node: Node) -> int:

@@ -23,9 +23,7 @@ def dump_subgraph(graph: Subgraph) -> dict[str, JSON]:
             "data": jsonable(node.peek()),
             "description": node.description,
             "edges": [
-                [index[edge.node], edge.label, str(edge.evidence)]
-                for edge in node.edges
-                if edge.node in index
+                [index[edge.node], edge.label, str(edge.evidence)] for edge in graph.edges(node)
             ],
         }
         for node in graph.nodes

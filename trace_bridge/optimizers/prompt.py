@@ -78,12 +78,12 @@ class Program:
         known = isinstance(node, Parameter) and node in graph.values
         data = graph.values[node] if known else node.peek()  # pyright: ignore[reportArgumentType] a Parameter
         value = shortened(_text(data), self.limit)
-        if not node.parents:
+        edges = graph.edges(node)
+        if not edges:
             return value
         arguments = ", ".join(
             f"{edge.label}={self._names[edge.node]}" if edge.label else self._names[edge.node]
-            for edge in node.edges
-            if edge.node in self._names
+            for edge in edges
         )
         return f"{node.op}({arguments})\n    # gave {value}"
 

@@ -243,3 +243,112 @@ def test_under_no_trace_there_is_no_graph():
         output = p + 1
     assert output.parents == ()
     assert subgraph({output: Feedback("x")}).parameters == ()
+
+
+# ------------------------------------------------------------------ parts and propagators
+
+
+def test_since_cuts_an_interaction_into_steps():
+    p, q = node(1, trainable=True), node(2, trainable=True)
+    first = p * 10
+    second = first + q
+    third = second * p
+    found = third.backward("only this step", since=second)
+    assert set(found.nodes) == {p, second, third}
+    assert found.parameters == (p,)
+    assert found.edges(second) == ()  # an input now
+    assert [edge.node for edge in found.edges(third)] == [second, p]
+    whole = subgraph({third: Feedback("x")}, since=None)
+    assert whole.parameters == (p, q)
+
+
+def test_since_and_keep_go_together():
+    p, q, old = Parameter("p"), Parameter("q"), node("old")
+    output = Node(1, "op", [Edge(p, "", Evidence.TEXT), Edge(q, "", Evidence.READ)])
+    strong = subgraph(
+        {output: Feedback("x")}, lambda item, at: not item.edges[at].evidence.weak, since=old
+    )
+    assert strong.parameters == (p,)
+    assert [edge.node for edge in strong.edges(output)] == [p]
+
+
+def test_a_detached_node_is_where_feedback_ends():
+    p, q = node(1, trainable=True), node(2, trainable=True)
+    state = (p * 10).detach()
+    assert (state.data, state.parents) == (10, ())
+    assert (state + q).backward("x").parameters == (q,)
+    assert p.detach().backward("x").parameters == ()
+
+
+def test_the_part_of_a_parameter_has_its_edges_only():
+    p, q = node(1, trainable=True), node(2, trainable=True)
+    left, right = p + 1, q * 2
+    found = subgraph({left - right: Feedback("x")})
+    part = found.to(q)
+    assert {member.op for member in part.nodes} == {
+        "parameter", "constant", "add", "multiply", "subtract"
+    }  # fmt: skip
+    assert part.edges(left) == ()  # shown as an input
+    assert next(edge.node for edge in part.edges(right)) is q
+    assert part.parameters == (q,)
+
+
+def test_feedback_may_be_about_an_inner_node():
+    p = node(1, trainable=True)
+    inner = p + 1
+    outer = inner * 2
+    found = inner.backward("already wrong")
+    assert outer not in set(found.nodes)
+    found = subgraph({outer: Feedback("wrong here", about=inner)})
+    assert [(member, str(given)) for member, given in found.feedback] == [(inner, "wrong here")]
+
+
+def test_backward_may_be_called_again_and_after_the_output_is_gone():
+    p = node(1, trainable=True)
+    output = p + 1
+    output.backward("first")
+    output.backward("second")
+    del output
+    assert [str(graph.feedback[0][1]) for graph in p.feedback] == ["first", "second"]
+    assert all(graph.nodes[-1].data == 2 for graph in p.feedback)
+
+
+def sums(found):
+    """Another propagator: each node gets the sum of the scores of what was made from it."""
+    received = {member: given.score or 0.0 for member, given in found.feedback}
+    for member in found.backward():
+        for edge in found.edges(member):
+            received[edge.node] = received.get(edge.node, 0.0) + received[member]
+    return {parameter: received[parameter] for parameter in found.parameters}
+
+
+def test_a_propagator_is_a_walk_over_the_subgraph():
+    p, q = node(1, trainable=True), node(2, trainable=True)
+    left, right = p + q, p * 3
+    found = subgraph({left: Feedback(score=1.0), right: Feedback(score=0.25)})
+    assert sums(found) == {p: 1.25, q: 1.0}
+
+
+@given(dags())
+def test_a_propagator_meets_children_before_their_parents(dag):
+    _, _, outputs = dag
+    found = subgraph({output: Feedback(score=1.0) for output in outputs})
+    paths = dict.fromkeys(found.nodes, 0)
+    for output in outputs:
+        paths[output] += 1
+    for member in reversed(found.nodes):
+        for parent in member.parents:
+            paths[parent] += paths[member]
+    assert sums(found) == {parameter: paths[parameter] for parameter in found.parameters}
+
+
+def test_a_sweep_asks_for_each_edge_once():
+    visited = []
+    p = node(0, trainable=True)
+    ends = [chain(p, 10) for _ in range(100)]
+    found = subgraph(
+        {end: Feedback("x") for end in ends},
+        lambda member, at: visited.append((member, at)) is None,
+    )
+    assert len(visited) == len(set(visited)) <= 2 * 10 * 100  # two operands each
+    assert len(found.nodes) == 2 * 10 * 100 + 1

@@ -1,8 +1,21 @@
 import copy
+import dataclasses
+import functools
+import importlib.util
+import itertools
+import json
+import pickle
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from trace_bridge.graph import Module, Parameter, bundle, node
+from trace_bridge.graph import Module, Parameter, bundle, model, node
 
 
 class Inner(Module):
@@ -193,3 +206,271 @@ def test_a_deep_copy_is_another_agent():
     assert {id(p) for p in module.parameters()}.isdisjoint(id(p) for p in other.parameters())
     with module.using({"self:first": "ours"}):
         assert other.first.peek() == "theirs"
+
+
+# ------------------------------------------------------------------ where parameters may live
+
+
+@dataclasses.dataclass
+class Settings:
+    prompt: object
+    limit: int = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frozen:
+    tone: object
+
+
+class Slotted(Module):
+    __slots__ = ("first", "missing", "second")
+
+    def __init__(self):
+        self.first = node("first", trainable=True)
+        self.second = Inner("second")
+
+
+class Alone(Module):
+    __slots__ = "only"  # noqa: PLC0205 (which Python allows)
+
+    def __init__(self):
+        self.only = node("x", trainable=True)
+
+
+@dataclasses.dataclass
+class Configured(Module):
+    settings: object
+    frozen: object
+    fixed: object = dataclasses.field(default_factory=lambda: functools.partial(helper, by=2))
+
+
+@bundle(trainable=True)
+def helper(value, by=1):
+    return value * by
+
+
+def test_parameters_in_dataclasses_slots_and_partials():
+    tone = node("warm", trainable=True)
+    module = Configured(Settings(node("p", trainable=True)), Frozen(tone))
+    assert list(module.state_dict()) == ["settings:prompt", "frozen:tone", "fixed:code"]
+    assert list(Slotted().state_dict()) == ["self:first", "second:prompt"]
+    assert list(Alone().state_dict()) == ["self:only"]
+
+
+def test_a_copy_has_parameters_of_its_own_and_shares_what_cannot_be_copied():
+    class Client(Module):
+        def __init__(self):
+            self.lock = threading.Lock()
+            self.shared = node("x", trainable=True)
+            self.steps = [Inner("a"), (Inner("b"), self.shared)]
+            self.settings = Settings(node("p", trainable=True))
+            self.frozen = Frozen(node("t", trainable=True))
+            self.myself = {"me": self}
+
+        @bundle(trainable=True)
+        def act(self, value):
+            return self.shared.data + value
+
+    module = Client()
+    assert module.act("!").data == "x!"
+    other = module.copy()
+    assert other.state_dict() == module.state_dict()
+    ours, theirs = module.parameters(), other.parameters()
+    assert len(ours) == len(theirs) == 6
+    assert {id(p) for p in ours}.isdisjoint(map(id, theirs))
+    assert other.lock is module.lock
+    assert other.myself["me"] is other
+    assert other.steps[1][1] is other.shared
+    with other.using({"self:shared": "y"}):
+        assert (other.act("!").data, module.act("!").data) == ("y!", "x!")
+
+
+def test_a_slotted_module_can_be_copied():
+    module = Slotted()
+    other = module.copy()
+    assert other.first is not module.first
+    assert other.state_dict() == module.state_dict()
+
+
+# ------------------------------------------------------------------ model
+
+
+@model
+class Greeter:
+    """Says hello."""
+
+    kinds: ClassVar = {"plain": 1}
+
+    def __init__(self, greeting):
+        self.greeting = node(greeting, trainable=True)
+
+    @property
+    def costly(self):
+        raise AssertionError("properties are not evaluated")
+
+    def __call__(self, name):
+        return self.greet(f"{self.greeting}, {name}")
+
+    @bundle(trainable=True)
+    def greet(self, text):
+        return text + "!"
+
+
+@model
+class Silent(dict):
+    pass
+
+
+def test_model_makes_a_module_of_any_class():
+    greeter = Greeter("Hello")
+    assert isinstance(greeter, Module)
+    assert (Greeter.__name__, Greeter.__module__, Greeter.__doc__) == (
+        "Greeter", __name__, "Says hello."
+    )  # fmt: skip
+    made = greeter("you")
+    assert made.data == "Hello, you!"
+    assert set(made.backward("x").parameters) == set(greeter.parameters())
+    assert list(greeter.state_dict()) == ["self:greeting", "greet:code"]
+    assert isinstance(pickle.loads(pickle.dumps(greeter)), Greeter)  # noqa: S301
+    assert Silent(a=1) == {"a": 1}
+    assert Silent().parameters() == []
+
+
+# ------------------------------------------------------------------ export
+
+
+class Exported(Module):
+    def __init__(self):
+        self.prompt = Parameter("p")
+        self.value = Parameter([1], kind="value")
+        self.inner = [Inner("x")]
+
+    def forward(self, text):
+        return self.act(text) + self.count(2)
+
+    @bundle(trainable=True)
+    def act(self, text):
+        return text
+
+    @bundle(trainable=True)
+    def count(self, n):
+        return str(n)
+
+
+LEARNED = '''\
+def act(self, text):
+    """Several
+lines,
+    unevenly indented."""
+    # a comment stays
+    extra = f"""{text}
+and more"""
+    return extra + str(LIMIT) + json.dumps(self.prompt.data)
+'''
+OTHER = """\
+import math
+from json import dumps as dump
+
+PLUS = 40
+
+def helper(n):
+    return math.floor(n) + PLUS
+
+def count(self, n):
+
+    return str(helper(n))
+"""
+LIMIT = 7
+NUMBERS = itertools.count()
+
+
+def installed(text, module):
+    name = f"exported_{next(NUMBERS)}"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, f"{name}.py")
+        file.write_text(text, encoding="utf-8")
+        spec = importlib.util.spec_from_file_location(name, file)
+        made = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(made)
+        made.install(module)
+    return module
+
+
+def test_what_is_exported_runs_as_the_users_own():
+    module = Exported()
+    learned = {"self:prompt": 'it\'s "odd"', "inner/0:prompt": "{y}", "act:code": LEARNED}
+    module.load_state_dict({**learned, "count:code": OTHER})
+    text = module.export()
+    assert "\n    # a comment stays" in text
+    other = installed(text, Exported())
+    state, said = other.state_dict(), 'a\nand more7"it\'s \\"odd\\""42'
+    assert other("a").data == said  # without unsafe=True
+    assert {path: state[path] for path in learned} == learned
+    assert installed(other.export(), Exported())("a").data == said
+
+
+def test_two_functions_of_one_name_do_not_meet():
+    class Twice(Module):
+        def __init__(self):
+            self.first, self.second = Exported(), Exported()
+
+    module = Twice()
+    module.load_state_dict(
+        {"first/count:code": OTHER, "second/count:code": OTHER.replace("40", "50")}
+    )
+    text = module.export()
+    assert "def _enclosed():" in text
+    other = installed(text, Twice())
+    assert (other.first.count(2).data, other.second.count(2).data) == ("42", "52")
+    with pytest.raises(ValueError, match="second/count:code uses helper of the function around it"):
+        other.export()
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@given(st.text(min_size=1).filter(str.strip), JSON_VALUES)
+def test_an_export_is_valid_whatever_the_values_are(prompt, value):
+    module = Exported()
+    module.load_state_dict({"self:prompt": prompt, "self:value": value})
+    assert installed(module.export(), Exported()).state_dict() == module.state_dict()
+
+
+@given(JSON_VALUES)
+def test_a_state_goes_through_json(value):
+    module, other = Exported(), Exported()
+    module.load_state_dict({"self:value": value})
+    other.load_state_dict(json.loads(json.dumps(module.state_dict())))
+    assert other.state_dict() == module.state_dict()
+
+
+def test_a_module_without_parameters_is_exported_too():
+    assert installed(Module().export(), Module()).state_dict() == {}
+
+
+def test_a_function_with_a_closure_cannot_be_exported():
+    around = 1
+
+    class Closed(Module):
+        @bundle(trainable=True)
+        def act(self):
+            return around
+
+    with pytest.raises(ValueError, match="act:code uses around of the function around it"):
+        Closed().export()
+
+
+def test_only_fitting_functions_are_adopted():
+    module = Exported()
+    with pytest.raises(
+        LookupError, match="no trainable function nothing:code; there are: act:code"
+    ):
+        module.adopt({"nothing:code": print})
+    with pytest.raises(ValueError, match="act: must define act"):
+        module.adopt({"act:code": installed})
+    with pytest.raises(ValueError, match="look: is not trainable"):
+        Outer().look.adopt(installed)

@@ -1,11 +1,15 @@
 import copy
+import dataclasses
 import itertools
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import pytest
 
 from trace_bridge.graph import Edge, Evidence, Node, Parameter, node
+from trace_bridge.graph.node import nodes_in, unwrap
 
 
 def test_a_node_of_a_node_is_the_same_node():
@@ -171,3 +175,79 @@ def test_concurrent_parameters_do_not_share_feedback():
             assert {given.text for graph in p.feedback for _, given in graph.feedback} == {
                 str(number)
             }
+
+
+def test_a_node_over_nodes_has_them_as_parents():
+    p, q = node(1, trainable=True), node(2, trainable=True)
+    z = node([p, {"deep": (q, 3)}])
+    assert z.data == [1, {"deep": (2, 3)}]
+    assert z.parents == (p, q)
+
+
+class Pair(NamedTuple):
+    left: object
+    right: object
+
+
+@dataclasses.dataclass
+class Message:
+    content: object
+
+
+@pytest.mark.parametrize(
+    ("wrap", "plain"),
+    [
+        (lambda p: [p], [1]),
+        (lambda p: (0, p), (0, 1)),
+        (lambda p: {"a": p}, {"a": 1}),
+        (lambda p: {p}, {1}),
+        (lambda p: frozenset([p]), frozenset([1])),
+        (lambda p: Pair(p, 2), Pair(1, 2)),
+        (lambda p: [[{"a": (p, [p])}]], [[{"a": (1, [1])}]]),
+    ],
+)
+def test_containers_of_any_kind_and_depth(wrap, plain):
+    p = node(1, trainable=True)
+    made = unwrap(wrap(p))
+    assert made == plain
+    assert type(made) is type(plain)
+    assert set(nodes_in(wrap(p))) == {p}
+
+
+def test_what_holds_no_nodes_stays_the_same_object():
+    for value in ([1, [2]], {"a": {"b": 1}}, Pair(1, [2]), (object(),), "text"):
+        assert unwrap(value) is value
+        assert list(nodes_in(value)) == []
+
+
+def test_a_container_that_holds_itself_ends():
+    p = node(1, trainable=True)
+    held = [p]
+    held.append(held)
+    assert unwrap(held)[0] == 1
+    assert list(nodes_in(held)) == [p]
+
+
+def test_nodes_in_dataclasses_are_found():
+    p = node("hi", trainable=True)
+    assert list(nodes_in([Message(p)])) == [p]
+    assert list(nodes_in(Message)) == []
+
+
+def test_nodes_are_pickled_alone_and_parameters_with_what_is_theirs():
+    p = node([1, 2], trainable=True, name="p")
+    made = p + [3]  # noqa: RUF005 (an operator)
+    again = pickle.loads(pickle.dumps(made))  # noqa: S301
+    assert (again.data, again.op, again.parents) == ([1, 2, 3], "add", ())
+    p.backward("x")
+    other = pickle.loads(pickle.dumps(p))  # noqa: S301
+    assert (other.base, other.name, other.kind, other.feedback) == ([1, 2], "p", "value", [])
+    assert other.refusal("text") == "must stay a list"
+
+
+def test_a_changed_node_is_copied_as_it_is():
+    z = node([1])
+    z.append(node(2, trainable=True))
+    other = copy.deepcopy(z)
+    z.append(3)
+    assert (other.data, other.parents) == ([1, 2], ())

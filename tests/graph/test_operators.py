@@ -1,11 +1,24 @@
+import collections
+import copy
+import dataclasses
 import math
 import operator
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_bridge.graph import Node, Parameter, bundle, node
+from trace_bridge.graph import (
+    Feedback,
+    LostEdgeWarning,
+    Node,
+    Parameter,
+    bundle,
+    no_trace,
+    node,
+    subgraph,
+)
 
 BINARY = [
     operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod,
@@ -90,7 +103,7 @@ def test_an_index_may_be_a_node():
 
 
 def test_fstrings_percent_and_join_show_the_value():
-    p = node(0.5, trainable=True)
+    p = node(0.5)
     assert f"{p} {p:.2f} {p!s}" == "0.5 0.50 0.5"
     assert "%s" % p == "0.5"  # noqa: UP031 (that is what is tested)
     assert "{}".format(p) == "0.5"  # noqa: UP032
@@ -180,7 +193,7 @@ def test_a_number_cannot_be_iterated():
 def test_dictionaries():
     p = node({"a": [1, 2]}, trainable=True)
     traced(p["a"], [1, 2], p)
-    assert [(key.peek(), value.peek()) for key, value in p.items()] == [("a", [1, 2])]
+    assert [(key, value.peek()) for key, value in p.items()] == [("a", [1, 2])]
     assert [value.peek() for value in p.values()] == [[1, 2]]
     assert p.get("b", 3).peek() == 3
     assert "a" in p
@@ -214,7 +227,7 @@ def test_a_callable_value_can_be_called():
 
 def test_protocols_are_not_pretended():
     x = node("a")
-    for name in ("__array__", "__len_hint__", "__await__", "__deepcopy_me__"):
+    for name in ("__enter__", "__len_hint__", "__await__", "__deepcopy_me__"):
         assert not hasattr(x, name)
 
 
@@ -242,3 +255,266 @@ def test_reflected_matrix_product():
 
     p = node(2, trainable=True)
     traced(Vector() @ p, "product with 2", p)
+
+
+# ------------------------------------------------------------------ plain values
+
+
+CONVERSIONS = {
+    "an f-string": lambda value: f"{value}",
+    "int": int,
+    "float": float,
+    "complex": complex,
+    "an index": lambda value: [10, 20, 30][value],
+    "bytes": bytes,
+    "numpy": np.asarray,
+}
+
+
+@pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS)
+def test_a_plain_value_outside_any_scope_is_a_lost_edge(convert):
+    p = node(2, trainable=True)
+    with pytest.warns(LostEdgeWarning, match="'parameter' leaves the graph") as caught:
+        assert convert(p) == convert(2)
+    assert caught[0].filename == __file__
+
+
+def test_the_warning_names_what_to_do():
+    with pytest.warns(LostEdgeWarning, match=r"use \.format\(\.\.\.\)"):
+        assert f"{node('text', trainable=True)}" == "text"
+
+
+@pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS)
+def test_a_plain_value_inside_a_scope_keeps_its_edge(convert):
+    p = node(2, trainable=True)
+    assert bundle(lambda: convert(p))().parents == (p,)
+    with no_trace():
+        assert convert(p) == convert(2)
+    assert convert(node(2)) == convert(2)  # not trained: nothing is lost
+
+
+@pytest.mark.parametrize("function", [bool, len, str, lambda p: "a" in p], ids=lambda f: f.__name__)
+def test_questions_and_texts_for_people_do_not_warn(function):
+    function(node("a", trainable=True))
+
+
+# ------------------------------------------------------------------ in place
+
+
+def w():
+    return node(3, trainable=True, name="w")
+
+
+def test_append_is_recorded_and_history_stays():
+    z, added = node([2, 5, 3]), w()
+    first = added + z[0]
+    before = ask(added, z)
+    z.append(added)  # as on the slides
+    assert z.data == [2, 5, 3, 3]
+    assert z.op == "append"
+    assert added in set(z.parents)
+    assert before.parents[1].data == [2, 5, 3]
+    assert before.data == "3 of [2, 5, 3]"
+    assert first.parents[1].parents == ()
+    after = ask(added, z)
+    assert after.parents[1] is z
+    z.append(4)
+    assert [parent.data for parent in after.parents] == [3, [2, 5, 3, 3]]
+    assert [edge.label for edge in after.edges] == ["number", "of"]
+    assert z.data == [2, 5, 3, 3, 4]
+    assert z.backward("x").parameters == (added,)
+
+
+@bundle
+def ask(number, of):
+    return f"{number} of {of}"
+
+
+def test_the_users_own_container_is_not_written_to():
+    mine = [1]
+    z = node(mine)
+    z.append(2)
+    assert (mine, z.data) == ([1], [1, 2])
+
+
+IN_PLACE = [
+    ([3, 1, 2], lambda z: z.append(9)),
+    ([3, 1, 2], lambda z: z.extend([9, 8])),
+    ([3, 1, 2], lambda z: z.insert(0, 9)),
+    ([3, 1, 2], lambda z: z.remove(1)),
+    ([3, 1, 2], lambda z: z.pop()),
+    ([3, 1, 2], lambda z: z.pop(0)),
+    ([3, 1, 2], lambda z: z.clear()),
+    ([3, 1, 2], lambda z: z.sort(reverse=True)),
+    ([3, 1, 2], lambda z: z.reverse()),
+    ([3, 1, 2], lambda z: operator.setitem(z, 0, 9)),
+    ([3, 1, 2], lambda z: operator.delitem(z, slice(0, 2))),
+    ({"a": 1}, lambda z: z.update(b=2)),
+    ({"a": 1}, lambda z: z.update({"b": 2})),
+    ({"a": 1}, lambda z: z.setdefault("b", 2)),
+    ({"a": 1}, lambda z: z.pop("a")),
+    ({"a": 1}, lambda z: z.popitem()),
+    ({"a": 1}, lambda z: z.clear()),
+    ({"a": 1}, lambda z: operator.setitem(z, "b", 2)),
+    ({1, 2}, lambda z: z.add(3)),
+    ({1, 2}, lambda z: z.discard(1)),
+    ({1, 2}, lambda z: z.difference_update({1})),
+    (bytearray(b"ab"), lambda z: z.append(99)),
+    (collections.deque([1, 2]), lambda z: z.appendleft(0)),
+    (collections.Counter("aab"), lambda z: z.update("b")),
+    (np.array([3.0, 1.0]), lambda z: z.sort()),
+    (np.array([3.0, 1.0]), lambda z: operator.setitem(z, 0, 9.0)),
+]
+
+
+@pytest.mark.parametrize(("value", "change"), IN_PLACE)
+def test_methods_that_change_their_container(value, change):
+    expected, original = copy.copy(value), copy.copy(value)
+    wanted = change(expected)
+    z = node(value)
+    user = bundle(lambda number, of: repr(of))(w(), z)
+    result = change(z)
+    assert repr(z.data) == repr(expected)
+    assert (None if result is None else result.data) == wanted
+    assert repr(value) == repr(original)
+    assert repr(user.parents[1].data) == user.data == repr(original)
+
+
+def test_what_was_taken_out_keeps_its_edges():
+    z = node([w() * 2])
+    taken = z.pop()
+    assert taken.data == 6
+    assert len(taken.backward("x").parameters) == 1
+    assert z.data == []
+
+
+def test_a_method_that_fails_changes_nothing():
+    z = node([1])
+    with pytest.raises(ValueError, match="not in list"):
+        z.remove(5)
+    assert (z.data, z.op) == ([1], "input")
+
+
+def test_a_parameter_cannot_be_changed_in_place():
+    p = node([1], trainable=True, name="p")
+    for change in (lambda: p.append(2), lambda: operator.setitem(p, 0, 2)):
+        with pytest.raises(TypeError, match=r"the parameter 'p' in place.*p \+ \[x\]"):
+            change()
+    assert p.data == [1]
+
+
+def test_a_change_inside_an_operator_makes_the_old_value_its_parent():
+    z, added = node([1]) + [w()], w()  # noqa: RUF005 (an operator)
+
+    @bundle
+    def grow():
+        z.append(added)
+        return z.data
+
+    old = z.order
+    made = grow()
+    assert made.data == [1, 3, 3]
+    assert [parent.order for parent in made.parents] == [old, added.order]
+    assert len(made.backward("x").parameters) == 2
+
+
+def test_pending_feedback_keeps_the_value_that_it_is_about():
+    z, added = node([1]), w()
+    z.append(added)
+    made = ask(added, z)
+    found = subgraph({made: Feedback("good"), z: Feedback("short")})
+    z.append(4)
+    shown = [member for member in found.nodes if member.op == "append"]
+    assert [member.data for member in shown] == [[1, 3]]
+    assert [edge.node for edge in found.edges(made)] == [added, *shown]
+    assert [about.data for about, _ in found.feedback] == ["3 of [1, 3]", [1, 3]]
+    assert set(found.to(added).nodes) == set(found.nodes)
+
+
+# ------------------------------------------------------------------ more protocols
+
+
+def test_a_dictionary_can_be_unpacked():
+    p = node({"a": 1, "b": 2}, trainable=True)
+    assert {key: value.peek() for key, value in dict(p).items()} == {"a": 1, "b": 2}
+    assert "a" in dict(p)
+
+    def f(**named):
+        return named
+
+    assert all(value.backward("x").parameters == (p,) for value in f(**p).values())
+    assert list(p.keys()) == ["a", "b"]
+
+
+def test_values_and_keys_of_what_is_no_dictionary_are_its_own():
+    class Frame:
+        values = 3
+
+        def keys(self):
+            return "mine"
+
+    p = Parameter(Frame(), kind="value")
+    traced(p.values, 3, p)
+    traced(p.keys(), "mine", p)
+
+
+def test_modular_power():
+    p = node(3, trainable=True)
+    traced(pow(p, 2, 5), 4, p)
+    traced(2**p, 8, p)
+
+
+def test_arrays():
+    a, p = np.array([1.0, 2.0]), node(np.array([3.0, 4.0]), name="p")
+    q = node(2.0, trainable=True)
+    for made, expected in [
+        (a + q, a + 2.0),
+        (q * a, a * 2.0),
+        (np.multiply(a, q), a * 2.0),
+        (np.add.reduce(p * q), 14.0),
+        (np.concatenate([p * q, a]), np.array([6.0, 8.0, 1.0, 2.0])),
+        ((p * q).mean(), 7.0),
+        ((p * q)[1], 8.0),
+        ((p * q) == np.array([6.0, 0.0]), np.array([True, False])),
+    ]:
+        assert isinstance(made, Node)
+        assert np.array_equal(made.data, expected)
+        assert made.backward("x").parameters == (q,)
+
+
+def test_methods_of_the_users_objects():
+    class Point:
+        scale = 2
+
+        def __init__(self, x):
+            self.x = x
+
+        def moved(self, by, *, times=1):
+            return self.x + by * times
+
+        @classmethod
+        def scaled(cls, x):
+            return cls.scale * x
+
+        @staticmethod
+        def plain(x):
+            return x
+
+    p, q = Parameter(Point(1), kind="value"), node(5, trainable=True)
+    traced(p.moved(q, times=2), 11, p, q)
+    traced(p.scaled(q), 10, p, q)
+    assert set(p.plain(q).backward("x").parameters) == {p, q}
+    traced(p.x, 1, p)
+
+
+def test_a_node_that_is_taken_out_of_an_object_is_its_value():
+    inner = node(5, trainable=True)
+
+    @dataclasses.dataclass
+    class Result:
+        text: object
+
+    made = bundle(lambda: Result(inner))()
+    assert made.parents == (inner,)
+    taken = made.text
+    assert (taken.data, taken.backward("x").parameters) == (5, (inner,))

@@ -1,5 +1,9 @@
 """Trainable bundles: the user's own code in the host, changed code only where it was allowed."""
 
+import functools
+import gc
+import linecache
+import sys
 import traceback
 
 import pytest
@@ -12,7 +16,7 @@ from trace_bridge.graph import (
     context,
     node,
 )
-from trace_bridge.graph.source import signature_refusal, source_of
+from trace_bridge.graph.source import rebuild, signature_refusal, source_of
 
 FACTOR = 2
 
@@ -272,4 +276,158 @@ at the margin
 
 
 def test_a_changed_body_alone_is_accepted():
-    assert signature_refusal("def f(a): return 1", "def f(a):\n    return 2") is None
+    assert signature_refusal("def f(a): return 1", (), "def f(a):\n    return 2") is None
+
+
+# ------------------------------------------------------------------ how changed code is built
+
+
+def test_a_changed_source_is_compiled_once(monkeypatch):
+    operator, built = trained(unsafe=True), []
+    module = sys.modules["trace_bridge.graph.bundle"]
+    monkeypatch.setattr(module, "rebuild", lambda *args: built.append(args) or rebuild(*args))
+    for number in (1, 2, 1, 2, 1):
+        operator.parameter.set(CHANGED + f"# {number}\n")
+        assert operator(3).peek() == 106
+    assert len(built) == 2
+
+
+def test_the_compiled_sources_that_are_kept_are_bounded():
+    operator = trained(unsafe=True)
+    for number in range(70):
+        operator.parameter.set(CHANGED + f"# {number}\n")
+        operator(3)
+    assert len(operator._rebuilt) == 64
+
+
+def test_what_is_no_longer_used_leaves_no_source_behind():
+    operator = trained(unsafe=True)
+    operator.parameter.set(CHANGED)
+    operator(3)
+    shown = [file for file in linecache.cache if file.startswith("<trained scaled")]
+    assert shown
+    operator._rebuilt.clear()
+    gc.collect()
+    assert not set(shown) & set(linecache.cache)
+
+
+def test_changed_code_may_write_to_the_closure_and_to_globals():
+    count = 0
+
+    @bundle(trainable=True, unsafe=True)
+    def counted():
+        nonlocal count
+        count += 1
+        return count
+
+    counted.parameter.set(
+        "def counted():\n    nonlocal count\n    global FACTOR\n    count += 10\n"
+        "    FACTOR = FACTOR\n    return count\n"
+    )
+    assert counted().peek() == 10
+    assert count == 10
+    count = 5
+    assert counted().peek() == 15
+
+
+class Base:
+    def act(self):
+        return "base"
+
+
+class Private(Base):
+    __hidden = "secret"
+
+    @bundle(trainable=True, unsafe=True)
+    def act(self):
+        return super().act() + self.__hidden
+
+
+def test_private_names_and_super_mean_the_class_of_the_original():
+    private = Private()
+    assert private.act().peek() == "basesecret"
+    private.act.parameter.set(
+        "def act(self):\n    return self.__hidden + super().act() + __class__.__name__\n"
+    )
+    assert private.act().peek() == "secretbasePrivate"
+
+
+def test_annotations_and_defaults_of_changed_code_are_not_evaluated():
+    @bundle(trainable=True, unsafe=True)
+    def typed(value: int = 3, *, by: int = 1) -> int:
+        return value * by
+
+    changed = "def typed(value: int = 3, *, by: int = 1) -> int:\n    return value + by\n"
+    typed.parameter.set(changed.replace("-> int", "-> Unknown"))
+    assert typed().peek() == 4
+    assert typed.implementation().__annotations__ == {
+        "value": "int", "by": "int", "return": "Unknown"
+    }  # fmt: skip
+
+
+def test_a_decorator_of_the_changed_code_is_applied():
+    @bundle(trainable=True, unsafe=True)
+    def slow(n=2):
+        return n
+
+    slow.parameter.set("import functools\n\n@functools.cache\ndef slow(n=2):\n    return n * 2\n")
+    assert slow().peek() == 4
+
+
+def test_the_failing_line_of_changed_code_is_marked():
+    operator = trained(unsafe=True)
+    operator.parameter.set("def scaled(value, by=1):\n    x = 1\n    return x / 0\n")
+    with pytest.raises(ZeroDivisionError) as caught:
+        operator(1)
+    assert caught.value.node.peek() == (
+        "(ZeroDivisionError) division by zero\n"
+        "def scaled(value, by=1):\n    x = 1\n    return x / 0  # <-- ZeroDivisionError"
+    )
+
+
+def test_the_deepest_failing_line_of_a_recursion_is_marked():
+    @bundle
+    def down(n):
+        if n == 0:
+            raise KeyError(n)
+        return down.function(n - 1)
+
+    with pytest.raises(KeyError) as caught:
+        down(3)
+    assert "raise KeyError(n)  # <-- KeyError" in caught.value.node.peek()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [len, functools.partial(len), eval("lambda x: x.missing")],  # noqa: S307 (without a source)
+    ids=["builtin", "partial", "lambda"],
+)
+def test_failures_without_source_have_their_message(function):
+    with pytest.raises((TypeError, AttributeError)) as caught:
+        bundle(function)(3)
+    assert caught.value.node.peek().startswith("(")
+    assert "\n" not in caught.value.node.peek()
+
+
+def test_wrong_arguments_mark_no_line():
+    @bundle
+    def one(x):
+        return x
+
+    with pytest.raises(TypeError) as caught:
+        one()
+    assert "\n" not in caught.value.node.peek()
+
+
+def test_decorators_are_not_part_of_the_marked_source():
+    with pytest.raises(AttributeError) as caught:
+        decorated(3)
+    assert caught.value.node.peek().splitlines()[1:] == [
+        "def decorated(x):", "    return x.missing  # <-- AttributeError"
+    ]  # fmt: skip
+
+
+@bundle
+@functools.lru_cache(maxsize=1)
+def decorated(x):
+    return x.missing

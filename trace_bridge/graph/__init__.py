@@ -1,12 +1,15 @@
 """Nodes, operators, modules and the backward pass: the core that knows no framework."""
 
 from trace_bridge.graph.backward import Subgraph, subgraph
-from trace_bridge.graph.bundle import ExecutionError, Operator, bundle
+from trace_bridge.graph.bundle import Operator, bundle
 from trace_bridge.graph.context import no_trace
+from trace_bridge.graph.errors import ExecutionError
 from trace_bridge.graph.feedback import Feedback, FeedbackLike, as_feedback
 from trace_bridge.graph.kinds import Kind, kind_named, register_kind
-from trace_bridge.graph.module import Module
-from trace_bridge.graph.node import Edge, Evidence, Node, Parameter, node
+from trace_bridge.graph.module import Module, model
+from trace_bridge.graph.node import Edge, Evidence, Node
+from trace_bridge.graph.operators import LostEdgeWarning
+from trace_bridge.graph.parameter import Parameter, node
 from trace_bridge.graph.serial import dump_subgraph, load_subgraph
 from trace_bridge.graph.source import CodeRunner, UnsafeCodeError, code_runner
 from trace_bridge.graph.values import JSON, canonical, digest, jsonable
@@ -20,6 +23,7 @@ __all__ = [
     "Feedback",
     "FeedbackLike",
     "Kind",
+    "LostEdgeWarning",
     "Module",
     "Node",
     "Operator",
@@ -35,6 +39,7 @@ __all__ = [
     "jsonable",
     "kind_named",
     "load_subgraph",
+    "model",
     "no_trace",
     "node",
     "register_kind",

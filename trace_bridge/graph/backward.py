@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from trace_bridge.graph.feedback import Feedback
 
 if TYPE_CHECKING:
-    from trace_bridge.graph.node import Edge, Node, Parameter
+    from trace_bridge.graph.node import Edge, Node
+    from trace_bridge.graph.parameter import Parameter
 
 Keep: TypeAlias = "Callable[[Node, int], bool]"  # of a node and the index of one of its edges
 
@@ -29,10 +30,28 @@ class Subgraph:
     values when the subgraph was taken, so that it stays true after a candidate is gone.
     """
 
-    nodes: tuple[Node, ...]
-    feedback: tuple[tuple[Node, Feedback], ...]
+    members: tuple[Node, ...]
+    said: tuple[tuple[Node, Feedback], ...]
     values: Mapping[Parameter, object]
     keep: Keep | None = field(default=None, repr=False)
+    taken: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Note when this was taken: nodes that are changed in place get a later order."""
+        object.__setattr__(self, "taken", max((node.order for node in self.members), default=0))
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The members, as they were when the subgraph was taken."""
+        taken = self.taken
+        if any(node.order > taken for node in self.members):
+            return tuple(node.before(taken) for node in self.members)
+        return self.members
+
+    @property
+    def feedback(self) -> tuple[tuple[Node, Feedback], ...]:
+        """The outputs with what was said of them."""
+        return tuple((node.before(self.taken), given) for node, given in self.said)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -53,19 +72,20 @@ class Subgraph:
 
     def to(self, parameter: Parameter) -> Subgraph:
         """The part that connects ``parameter`` (the seeds' subgraph witnessed by it)."""
-        reached: set[Node] = {parameter}
-        kept: set[Node] = {parameter}
-        for node in self.nodes:
-            parents = [edge.node for edge in self.edges(node)]
+        reached = {parameter.order}  # a node's order stays with its value
+        kept = {parameter.order}
+        nodes = self.nodes
+        for node in nodes:
+            parents = [edge.node.order for edge in self.edges(node)]
             if not reached.isdisjoint(parents):
-                reached.add(node)
-                kept.update((node, *parents))
+                reached.add(node.order)
+                kept.update((node.order, *parents))
         keep = self.keep
         return Subgraph(
-            tuple(node for node in self.nodes if node in kept),
-            tuple((node, given) for node, given in self.feedback if node in reached),
-            {other: value for other, value in self.values.items() if other in kept},
-            lambda node, index: node in reached and (keep is None or keep(node, index)),
+            tuple(node for node in nodes if node.order in kept),
+            tuple((node, given) for node, given in self.feedback if node.order in reached),
+            {other: value for other, value in self.values.items() if other.order in kept},
+            lambda node, index: node.order in reached and (keep is None or keep(node, index)),
         )
 
     def backward(self) -> Iterator[Node]:

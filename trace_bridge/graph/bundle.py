@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from trace_bridge.graph import context
-from trace_bridge.graph.node import Edge, Evidence, Node, Parameter, nodes_in, unwrap
+from trace_bridge.graph.calls import OperatorCall
+from trace_bridge.graph.node import ATOMS, Node, unwrap
+from trace_bridge.graph.parameter import Parameter
 from trace_bridge.graph.source import (
     UnsafeCodeError,
     code_runner,
@@ -22,56 +22,9 @@ from trace_bridge.graph.source import (
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-
-class ExecutionError(Exception):
-    """A traced function raised. ``node`` is the failure as an output that can get feedback.
-
-    The class that is raised also derives from the original's class, so the user's own
-    ``except KeyError`` still works; the original is the ``__cause__``.
-    """
-
-    node: Node
-    original: type[Exception]
-
-    @classmethod
-    def of(cls, error: Exception, node: Node) -> ExecutionError:
-        """The error to raise for ``error``."""
-        # the original's own __new__ and __init__ may want arguments that nobody knows
-        bases = cast("tuple[type[Exception], ...]", type(error).__mro__)
-        builtin = next(base for base in bases if base.__module__ == "builtins")
-        try:
-            raised = builtin.__new__(_error_class(type(error)), *error.args)
-            _copy_state(error, raised)
-        except TypeError:  # a class that is final, or made in another language (pydantic's)
-            raised = builtin.__new__(_error_class(builtin), str(error))
-        raised.node = node
-        raised.original = error.original if isinstance(error, ExecutionError) else type(error)
-        return raised
-
-
-def _copy_state(error: Exception, raised: Exception) -> None:
-    """Give ``raised`` the attributes of ``error``, also those that live in slots or in C."""
-    raised.args = error.args
-    for base in type(error).__mro__:
-        for name, member in vars(base).items():
-            if name.startswith("__") or not inspect.isdatadescriptor(member):
-                continue
-            value = None if isinstance(member, property) else getattr(error, name, None)
-            if value is not None:
-                with contextlib.suppress(AttributeError, TypeError):  # read-only
-                    setattr(raised, name, value)
-    raised.__dict__.update(error.__dict__)
-
-
-@functools.lru_cache(maxsize=256)
-def _error_class(original: type[Exception]) -> type[ExecutionError]:
-    if issubclass(original, ExecutionError):
-        return original
-    name = f"ExecutionError[{original.__name__}]"
-    return cast("type[ExecutionError]", type(name, (ExecutionError, original), {}))
-
-
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_WRITABLE = (list, dict, set)
+_KEPT = 64  # changed sources that an operator keeps compiled
 _FUNCTION_LIKE = ("__code__", "__defaults__", "__kwdefaults__")
 
 
@@ -79,6 +32,10 @@ def _name_of(function: Callable[..., object]) -> str:
     if isinstance(function, functools.partial):
         return _name_of(function.func)
     return getattr(function, "__name__", type(function).__name__)
+
+
+def _refusal(source: str, free: Sequence[str], value: object) -> str | None:
+    return signature_refusal(source, free, str(value))
 
 
 def _arguments_of(function: Callable[..., object]) -> list[inspect.Parameter]:
@@ -98,10 +55,9 @@ class Operator(Generic[_P, _R]):
         self, function: Callable[_P, _R], *, trainable: bool = False, description: str = "",
         unsafe: bool = False,
     ) -> None:  # fmt: skip
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            name = function.__qualname__
-            msg = f"bundle cannot record the generator function {name}; return a list"
-            raise TypeError(msg)
+        self._kind = type(function)
+        if isinstance(function, (staticmethod, classmethod)):
+            function = cast("Callable[_P, _R]", function.__func__)
         functools.update_wrapper(self, function)
         for attribute in _FUNCTION_LIKE:  # by these, inspect knows coroutine functions
             if hasattr(function, attribute):
@@ -111,17 +67,20 @@ class Operator(Generic[_P, _R]):
         self.description = description or inspect.getdoc(function) or ""
         self.owner: object = None
         self.arguments = _arguments_of(function)
+        self.is_coroutine = inspect.iscoroutinefunction(function)
+        self._labels: dict[int | tuple[int | str, ...], tuple[str, ...]] = {}
         self._unsafe = unsafe
+        self._rebuilt: dict[str, Callable[..., Any]] = {}
         self._key = f"<{self.op}>"
         self._source = source_of(function) if trainable else ""
         self.parameter = self._trainable_source() if trainable else None
 
     def _trainable_source(self) -> Parameter:
-        source = self._source
+        free = inspect.unwrap(self.function).__code__.co_freevars
         return Parameter(
-            source, kind="code", description=self.description,
+            self._source, kind="code", description=self.description,
             constraint=f"Must define {self.op}{inspect.signature(self.function)}",
-            check=lambda value: signature_refusal(source, str(value)),
+            check=functools.partial(_refusal, self._source, free),
         )  # fmt: skip
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -129,7 +88,9 @@ class Operator(Generic[_P, _R]):
 
     def __get__(self, instance: object, owner: type | None = None) -> Operator[..., _R]:
         # a method: bound once per instance, with a parameter of its own
-        if instance is None:
+        if self._kind is classmethod:
+            return self._bound(owner, self.parameter)
+        if instance is None or self._kind is staticmethod:
             return self
         kept = getattr(instance, "__dict__", None)
         if not isinstance(kept, dict):  # an instance with slots, or a class
@@ -143,34 +104,109 @@ class Operator(Generic[_P, _R]):
         return found
 
     def _bound(self, instance: object, parameter: Parameter | None) -> Operator[..., _R]:
-        bound = copy.copy(self)
-        bound.owner = instance
-        bound.arguments = [item for item in self.arguments if item is not self.arguments[0]]
+        bound = self.__copy__()
+        bound.owner, bound.arguments = instance, self.arguments[1:]
+        vars(bound)["_labels"] = {}
         vars(bound)["__signature__"] = inspect.Signature(bound.arguments)
         if self.parameter is not None:
             bound.parameter = parameter or self._trainable_source()
         return bound
+
+    def __copy__(self) -> Operator[_P, _R]:
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        return made
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Operator[_P, _R]:
+        # as a function, it is copied only for what can change: its source, and its instance
+        made = memo[id(self)] = self.__copy__()
+        made.owner = memo.get(id(self.owner), self.owner)
+        made.parameter = copy.deepcopy(self.parameter, memo)
+        return made
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        # by reference, as functions are
+        if self.owner is not None:
+            return getattr, (self.owner, vars(self)["__name__"])
+        return vars(self)["__qualname__"]
+
+    def adopt(self, function: Callable[..., Any]) -> None:
+        """Make ``function`` the user's own source of this trainable one.
+
+        Raises:
+            ValueError: if its name or arguments are others, or if it has no source.
+        """
+        source = source_of(function)
+        reason = "is not trainable" if self.parameter is None else self.parameter.refusal(source)
+        if reason or self.parameter is None:
+            msg = f"{self.op}: {reason}"
+            raise ValueError(msg)
+        self.function, self._source = function, source
+        self.parameter.set(source)
 
     def parameters(self) -> list[Parameter]:
         """The source of a trainable function; nothing otherwise."""
         return [] if self.parameter is None else [self.parameter]
 
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> Node:
-        """Call the function on the arguments' data, and record the call."""
-        call = _Call(self, args, kwargs)
-        if inspect.iscoroutinefunction(self.function):
-            return cast("Node", call.run_async())  # awaitable, as the wrapped function's result
-        return call.run()
+        """Call the function on the arguments' data, and record the call.
+
+        Gives what the function would: a coroutine function's result has to be awaited, a
+        generator's items come one by one, each a node.
+        """
+        values = [item if type(item) in ATOMS else unwrap(item) for item in args]
+        named = {name: unwrap(item) for name, item in kwargs.items()} if kwargs else kwargs
+        call = self._call(args, kwargs)
+        function: Callable[..., Any]
+        call.enter()
+        try:
+            function = self.function if self.parameter is None else self.implementation()
+            if self.owner is not None:
+                output = function(self.owner, *values, **named)
+            else:
+                output = function(*values, **named)
+        except Exception as error:  # noqa: BLE001 (it is raised again)
+            call.fail(error)
+        finally:
+            call.leave()
+        if type(output) in ATOMS and not self.is_coroutine:
+            return call.result(output)
+        return cast("Node", call.later(output) if self.is_coroutine else call.given(output))
+
+    def _call(self, args: Sequence[object], kwargs: Mapping[str, object]) -> OperatorCall:
+        operands = (*args, *kwargs.values()) if kwargs else args
+        for item in operands:
+            if type(item) in _WRITABLE:  # the function may write to it: show what it was
+                operands = [
+                    cast("list[object]", item).copy() if type(item) in _WRITABLE else item
+                    for item in operands
+                ]
+                break
+        if self.parameter is not None:
+            operands = (*operands, self.parameter)
+        key = (len(args), *kwargs) if kwargs else len(args)
+        return OperatorCall(self, operands, self._labels.get(key) or self._label(key))
+
+    def _label(self, key: int | tuple[int | str, ...]) -> tuple[str, ...]:
+        """The names of the arguments of a call: how many by position, and which by name."""
+        count, *named = key if isinstance(key, tuple) else (key,)
+        count = int(count)
+        names = [item.name for item in self.arguments if item.kind in _POSITIONAL][:count]
+        kinds = {item.kind: item.name for item in self.arguments}
+        rest = kinds.get(inspect.Parameter.VAR_POSITIONAL, "args")
+        names += [f"{rest}_{index}" for index in range(count - len(names))]
+        source = [] if self.parameter is None else [""]
+        return self._labels.setdefault(key, (*names, *map(str, named), *source))
 
     def implementation(self) -> Callable[..., Any]:
         """The user's own function, or what stands for it once its source has changed."""
         if self.parameter is None:
             return self.function
-        source = cast("str", self.parameter.read())
+        source = cast("str", self.parameter.peek())
         if source == self._source:
             return self.function
         if self._unsafe:
-            return rebuild(self.function, source)
+            return self._rebuild(source)
         runner = code_runner.get()
         if runner is None:
             msg = (
@@ -181,75 +217,14 @@ class Operator(Generic[_P, _R]):
             raise UnsafeCodeError(msg)
         return lambda *args, **kwargs: runner.run(source, self.op, args, kwargs)
 
-
-class _Call:
-    """One call of an operator: what went in, what was read inside, what came out."""
-
-    def __init__(
-        self, operator: Operator[..., Any], args: tuple[object, ...], kwargs: dict[str, object]
-    ) -> None:
-        self.operator = operator
-        self.args, self.kwargs = args, kwargs
-        self.scope = context.Scope()
-        self.outer = context.scope.get()
-
-    def _invoke(self) -> object:
-        function = self.operator.implementation()
-        args = [unwrap(item) for item in self.args]
-        kwargs = {name: unwrap(item) for name, item in self.kwargs.items()}
-        owner = self.operator.owner
-        return function(*args, **kwargs) if owner is None else function(owner, *args, **kwargs)
-
-    def run(self) -> Node:
-        with context.entered(self.scope):
-            try:
-                output = self._invoke()
-            except Exception as error:
-                raise self._failed(error) from error
-            return self._result(output)
-
-    async def run_async(self) -> Node:
-        with context.entered(self.scope):
-            try:
-                output = self._invoke()
-                if inspect.isawaitable(output):  # a code runner may give the value itself
-                    output = await cast("Awaitable[object]", output)
-            except Exception as error:
-                raise self._failed(error) from error
-            return self._result(output)
-
-    def _failed(self, error: Exception) -> ExecutionError:
-        kind = error.original if isinstance(error, ExecutionError) else type(error)
-        node = self._made(f"({kind.__name__}) {error}")
-        if self.outer is not None:  # whoever fails with us or handles our failure depends on it
-            self.outer.read[node] = None
-        return ExecutionError.of(error, node)
-
-    def _result(self, output: object) -> Node:
-        return self._made(unwrap(output))
-
-    def _made(self, data: object) -> Node:
-        edges = self._arguments()
-        known = {edge.node for edge in edges}
-        edges += [
-            Edge(read, "", Evidence.READ if not read.trainable else Evidence.ARGUMENT)
-            for read in self.scope.parents()
-            if read not in known
-        ]
-        operator = self.operator
-        return Node(data, operator.op, edges, description=operator.description)
-
-    def _arguments(self) -> list[Edge]:
-        arguments = self.operator.arguments
-        names = [item.name for item in arguments if item.kind in _POSITIONAL]
-        rest = next((item.name for item in arguments if item.kind is item.VAR_POSITIONAL), "args")
-        names += [f"{rest}_{index}" for index in range(len(self.args) - len(names))]
-        labelled = [*zip(names, self.args, strict=False), *self.kwargs.items()]
-        edges: list[Edge] = []
-        for label, item in labelled:
-            inner = nodes_in(item) or [Node(item, "constant", name=label)]
-            edges += [Edge(node, label, Evidence.ARGUMENT) for node in inner]
-        return edges
+    def _rebuild(self, source: str) -> Callable[..., Any]:
+        found = self._rebuilt.get(source)
+        if found is None:
+            found = rebuild(self.function, source)
+            if len(self._rebuilt) >= _KEPT:  # the oldest goes
+                self._rebuilt.pop(next(iter(self._rebuilt)), None)
+            self._rebuilt[source] = found
+        return found
 
 
 @overload

@@ -12,7 +12,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trace_bridge.graph.node import Node, Parameter
+    from trace_bridge.graph.node import Node
+    from trace_bridge.graph.parameter import Parameter
 
 _EMPTY: Mapping[Parameter, object] = {}
 
@@ -21,25 +22,59 @@ overlay: ContextVar[Mapping[Parameter, object]] = ContextVar("overlay", default=
 
 
 class Scope:
-    """What the code of one running operator read and made.
+    """What the code of one running operator read.
 
-    ``read`` holds nodes in first-read order; nodes that were made inside the scope are its own
-    business and never become parents of its result.
+    ``read`` holds nodes in first-read order. A node that an operator like ``+`` made inside is
+    marked with ``home`` and is the scope's own business: its operands have been noted.
     """
 
-    __slots__ = ("made", "read")
+    __slots__ = ("home", "read")
 
     def __init__(self) -> None:
         self.read: dict[Node, None] = {}
-        self.made: set[Node] = set()
+        self.home: object = object()
 
-    def parents(self) -> list[Node]:
-        """Nodes from outside that were read inside."""
-        return [node for node in list(self.read) if node not in self.made]
+    def note(self, node: Node) -> None:
+        """A plain value was taken out of ``node``: by ``.data``, an f-string, ``bool``, ``len``."""
+        if node.home is not self.home:
+            self.read[node] = None
 
+    def uses(self, node: Node) -> None:
+        """``node`` was the operand of an operator."""
+        self.note(node)
+
+
+class ForwardScope(Scope):
+    """What the ``forward`` of a Module read: the operators in it have edges of their own.
+
+    ``placed`` has the nodes among them whose text went on into a bundled function.
+    """
+
+    __slots__ = ("placed",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.home = None
+        self.placed: set[Node] = set()
+
+    def note(self, node: Node) -> None:
+        """As above, also for nodes that were made in this forward."""
+        self.read[node] = None
+
+    def uses(self, node: Node) -> None:
+        """Nothing: the operator's result has an edge."""
+
+
+class _Untraced(ForwardScope):
+    __slots__ = ()
+
+    def note(self, node: Node) -> None:
+        """Nothing: nobody wants to know."""
+
+
+UNTRACED = _Untraced()
 
 scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
-tracing: ContextVar[bool] = ContextVar("tracing", default=True)
 
 
 @contextmanager
@@ -65,8 +100,5 @@ def entered(new: Scope | None) -> Generator[None]:
 @contextmanager
 def no_trace() -> Generator[None]:
     """Compute on nodes without keeping parents, in this context only; may be nested."""
-    token = tracing.set(False)
-    try:
+    with entered(UNTRACED):
         yield
-    finally:
-        tracing.reset(token)

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import copy
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, cast
+from typing import Any, Self, TypeVar, cast
 
 from trace_bridge.graph import context, paths
 from trace_bridge.graph.bundle import Operator
-from trace_bridge.graph.node import Parameter
+from trace_bridge.graph.calls import ForwardCall
+from trace_bridge.graph.exporting import exported
+from trace_bridge.graph.parameter import Parameter
+
+_T = TypeVar("_T")
 
 
 class Module:
     """An agent: ``forward`` does the work, and parameters are found in its attributes.
 
-    Parameters may be held directly, in lists, tuples and dicts, in sub-modules and as trainable
-    methods; each is found once, under the first path that leads to it.
+    Parameters may be held directly, in lists, tuples, dicts and dataclasses, in sub-modules and
+    as trainable methods; each is found once, under the first path that leads to it.
     """
+
+    __slots__ = ()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Do the work; subclasses define it."""
@@ -25,8 +34,22 @@ class Module:
         raise NotImplementedError(msg)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run ``forward``."""
-        return self.forward(*args, **kwargs)
+        """Run ``forward``.
+
+        Gives what ``forward`` gives, as a node if it depends on parameters in ways that its own
+        edges do not show: by a prompt that was written into an f-string, or by a branch.
+        """
+        if type(context.scope.get()) is context.Scope:  # inside an operator, whose reads they are
+            return self.forward(*args, **kwargs)
+        call = ForwardCall(type(self).__name__, self.forward)
+        call.enter()
+        try:
+            output = self.forward(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 (it is raised again)
+            call.fail(error)
+        finally:
+            call.leave()
+        return call.given(output)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """All parameters with their paths, each once, in order of definition.
@@ -35,7 +58,7 @@ class Module:
             ValueError: if a path would lead to two parameters (keys ``1`` and ``"1"`` of a dict).
         """
         taken: set[str] = set()
-        for owners, slot, parameter in _walk(self, (), set()):
+        for owners, slot, parameter, _ in _walk(self, (), set()):
             path = paths.join_path(owners, slot)
             if path in taken:
                 msg = f"two parameters would go by the path {path}: rename the key of one of them"
@@ -86,8 +109,59 @@ class Module:
                 raise ValueError(msg)
         return {known[path]: value for path, value in state.items()}
 
+    def copy(self) -> Self:
+        """A module with parameters of its own; what is neither of ours nor a container is shared.
 
-_Found = tuple[tuple[str, ...], str, Parameter]
+        Clients, indexes and handles cannot be copied, and need not be.
+        """
+        return _copied(self, {})
+
+    def export(self) -> str:
+        """The current values as Python source that is valid whatever they are.
+
+        Trained functions are in it as functions, to be read and kept beside the program. Its
+        ``install(module)`` gives the values to a fresh instance; the functions run as the user's
+        own from then on.
+
+        Raises:
+            ValueError: for a trained function that uses variables of the function around it.
+        """
+        operators = {path: op for path, op in self.named_operators() if op.parameter is not None}
+        return exported(type(self), self.state_dict(), operators)
+
+    def named_operators(self) -> Iterator[tuple[str, Operator[..., Any]]]:
+        """The trainable functions, by the paths of their parameters."""
+        for owners, slot, _, operator in _walk(self, (), set()):
+            if operator is not None:
+                yield paths.join_path(owners, slot), operator
+
+    def adopt(self, functions: Mapping[str, Callable[..., Any]]) -> None:
+        """Make functions the user's own source of trainable ones, by path (see ``export``).
+
+        Raises:
+            LookupError: for a path at which no trainable function is.
+            ValueError: for a function whose name or arguments are others.
+        """
+        known = dict(self.named_operators())
+        for path, function in functions.items():
+            if path not in known:
+                msg = f"no trainable function {path}; there are: {', '.join(known) or 'none'}"
+                raise LookupError(msg)
+            known[path].adopt(function)
+
+
+def model(cls: type[_T]) -> type[_T]:
+    """Make a Module of any class, as a decorator; what it calls ``__call__`` becomes ``forward``.
+
+    The class keeps its name, so its instances can be found by reference as before.
+    """
+    body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    if "__call__" in vars(cls):
+        body |= {"forward": vars(cls)["__call__"], "__call__": Module.__call__}
+    return cast("type[_T]", type(cls)(cls.__name__, (cls, Module), body))
+
+
+_Found = tuple[tuple[str, ...], str, Parameter, "Operator[..., Any] | None"]
 
 
 def _walk(value: object, owners: tuple[str, ...], seen: set[int]) -> Iterator[_Found]:
@@ -95,27 +169,70 @@ def _walk(value: object, owners: tuple[str, ...], seen: set[int]) -> Iterator[_F
     if id(value) in seen:
         return
     seen.add(id(value))
+    if isinstance(value, functools.partial):
+        value = value.func
     if isinstance(value, Parameter):
-        yield owners[:-1], owners[-1], value
+        yield owners[:-1], owners[-1], value, None
     elif isinstance(value, Operator):
-        operator = cast("Operator[..., object]", value)
+        operator = cast("Operator[..., Any]", value)
         if operator.parameter is not None:
-            yield owners, "code", operator.parameter
-    elif isinstance(value, Module):
-        for name, item in _attributes(value):
+            yield owners, "code", operator.parameter, operator
+    else:
+        for name, item in _parts(value):
             yield from _walk(item, (*owners, name), seen)
+
+
+def _parts(value: object) -> Iterator[tuple[str, object]]:
+    """What may hold parameters, with the names that lead to it."""
+    if isinstance(value, Module):
+        yield from _attributes(value)
+        for name in dir(type(value)):  # the class's operators, bound to the instance
+            with contextlib.suppress(AttributeError):
+                if isinstance(getattr(type(value), name), Operator):
+                    yield name, getattr(value, name)
     elif isinstance(value, dict):
         for key, item in cast("dict[object, object]", value).items():
-            yield from _walk(item, (*owners, str(key)), seen)
+            yield str(key), item
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(cast("list[object]", value)):
-            yield from _walk(item, (*owners, str(index)), seen)
+            yield str(index), item
+    elif _is_dataclass(value):
+        yield from _attributes(value)
 
 
-def _attributes(module: Module) -> Iterator[tuple[str, object]]:
-    """The instance's attributes, and its class's operators bound to it."""
-    yield from [(name, item) for name, item in vars(module).items() if not name.startswith("<")]
-    for name in dir(type(module)):
-        with contextlib.suppress(AttributeError):
-            if isinstance(getattr(type(module), name), Operator):
-                yield name, getattr(module, name)
+def _attributes(value: object) -> Iterator[tuple[str, object]]:
+    """The attributes of an instance, also those in slots."""
+    kept: dict[str, object] = getattr(value, "__dict__", {})
+    yield from [(name, item) for name, item in kept.items() if not name.startswith("<")]
+    for kind in type(value).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+                yield name, getattr(value, name)
+
+
+def _copied(value: object, memo: dict[int, Any]) -> Any:
+    key = id(value)
+    if key in memo:
+        return memo[key]
+    if isinstance(value, (Parameter, Operator)):
+        return copy.deepcopy(cast("object", value), memo)
+    made: Any = value
+    if type(value) is list:
+        made = memo[key] = []
+        made += [_copied(item, memo) for item in cast("list[object]", value)]
+    elif type(value) is dict:
+        made = memo[key] = {}
+        pairs = cast("dict[object, object]", value).items()
+        made.update((key, _copied(item, memo)) for key, item in pairs)
+    elif type(value) is tuple:
+        made = tuple(_copied(item, memo) for item in cast("tuple[object, ...]", value))
+    elif isinstance(value, Module) or _is_dataclass(value):
+        made = memo[key] = copy.copy(value)
+        for name, item in [*getattr(made, "__dict__", {}).items(), *_attributes(made)]:
+            object.__setattr__(made, name, _copied(item, memo))  # also if it is frozen
+    return made
+
+
+def _is_dataclass(value: object) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)

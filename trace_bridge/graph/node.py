@@ -1,23 +1,30 @@
 """Nodes: a value together with the operation that made it, and the nodes it was made from."""
 
+# ruff: noqa: SLF001
+# pyright: reportPrivateUsage=false
+# (the functions below are as near to a node as its methods; they are functions to be fast)
+
 from __future__ import annotations
 
 import copy
 import itertools
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple, TypeVar, cast
+from operator import is_
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from trace_bridge.graph import context
 from trace_bridge.graph.backward import Subgraph, subgraph
 from trace_bridge.graph.feedback import FeedbackLike, as_feedback
-from trace_bridge.graph.kinds import kind_named
 from trace_bridge.graph.operators import Operators
-from trace_bridge.graph.values import canonical
 
-UNNAMED = "parameter"  # a Module names such a parameter by its path
-_created = itertools.count()  # next() is atomic: an order over all threads, parents first
+if TYPE_CHECKING:
+    from typing import Self
+
+_order = itertools.count().__next__  # atomic: an order over all threads, parents first
+ATOMS = frozenset({str, int, float, bool, bytes, complex, type(None)})  # hold no nodes
+_CONTAINERS = frozenset({list, tuple, set, frozenset})
+_T = TypeVar("_T")
 
 
 class Evidence(StrEnum):
@@ -46,13 +53,16 @@ class Edge(NamedTuple):
 class Node(Operators):
     """A value in the execution graph.
 
-    Nodes are immutable. One that cannot reach a parameter keeps no parents, so a graph is no
-    larger than what an optimizer can use, and is freed with the last reference to its output.
+    A node does not change, but for the in-place methods of a container (``z.append(w)``): these
+    leave the old value to those that have used it. A node that cannot reach a parameter keeps no
+    parents, so a graph is no larger than what an optimizer can use, and is freed with the last
+    reference to its output.
     """
 
+    # labels and evidence run parallel to the parents; nodes of one operator share them
     __slots__ = (
-        "__weakref__", "_data", "_evidence", "_labels", "description", "name", "op", "order",
-        "parents", "requires_grad",
+        "__weakref__", "_data", "_evidence", "_parents", "description", "home", "labels", "name",
+        "op", "order", "requires_grad",
     )  # fmt: skip
     trainable = False
 
@@ -69,14 +79,19 @@ class Node(Operators):
         self.op = op
         self.name = name or op
         self.description = description
-        self.order = next(_created)
-        self.requires_grad = self.trainable or (
-            context.tracing.get() and any(edge.node.requires_grad for edge in edges)
-        )
-        if self.requires_grad and edges:
-            self.parents, self._labels, self._evidence = zip(*edges, strict=True)
-        else:
-            self.parents = self._labels = self._evidence = ()
+        self.home: object = None
+        self.order = _order()
+        self.requires_grad = self.trainable
+        self._parents: tuple[Node, ...] = ()
+        self.labels: tuple[str, ...] = ()
+        self._evidence: tuple[Evidence, ...] = ()
+        if (
+            edges
+            and any(edge.node.requires_grad for edge in edges)
+            and context.scope.get() is not context.UNTRACED
+        ):
+            self.requires_grad = True
+            self._parents, self.labels, self._evidence = zip(*edges, strict=True)
 
     @property
     def data(self) -> object:
@@ -90,186 +105,275 @@ class Node(Operators):
     def read(self) -> object:  # noqa: D102 (see Operators)
         scope = context.scope.get()
         if scope is not None:
-            scope.read[self] = None
+            scope.note(self)
         return self.peek()
+
+    @property
+    def parents(self) -> tuple[Node, ...]:
+        """What the value was made from, as it was then."""
+        if not self.requires_grad:
+            return ()
+        order = self.order
+        for parent in self._parents:
+            if parent.order > order:  # changed in place since
+                return tuple(parent.before(order) for parent in self._parents)
+        return self._parents
 
     @property
     def edges(self) -> tuple[Edge, ...]:
         """The parents with labels and evidence."""
-        return tuple(map(Edge, self.parents, self._labels, self._evidence))
+        return tuple(map(Edge, self.parents, self.labels, self._evidence))
 
-    def derive(self, op: str, function: Callable[..., object], *operands: object) -> Node:  # noqa: D102
-        values = [item.read() if isinstance(item, Node) else unwrap(item) for item in operands]
-        data = function(*values)
-        found = [node for item in operands for node in nodes_in(item) or [Node(item, "constant")]]
-        if isinstance(data, Node):  # an element of a container of nodes
-            found.append(data)
-            data = data.read()
-        edges = [Edge(node, "", Evidence.ARGUMENT) for node in found]
-        made = Node(data, op, edges)
-        scope = context.scope.get()
-        if scope is not None:
-            scope.made.add(made)
-        return made
+    def derive(
+        self, op: str, function: Callable[..., object], /, *operands: object, **named: object
+    ) -> Node:
+        """Apply ``function`` to the operands' data and record the result as a node."""
+        return _applied(op, function, operands, operands, named)
 
-    def backward(self, feedback: FeedbackLike) -> Subgraph:
+    def invoke(
+        self, op: str, method: Callable[..., object], /, *operands: object, **named: object
+    ) -> Node:
+        """As ``derive``, for a method that is bound to the value already."""
+        return _applied(op, method, operands, (self, *operands), named)
+
+    def binary(
+        self, op: str, function: Callable[[Any, Any], object], left: object, right: object
+    ) -> Node:  # fmt: skip
+        """As ``derive``, for two operands: most operators come through here."""
+        data = function(
+            left._data if type(left) is Node else unwrap(left),
+            right._data if type(right) is Node else unwrap(right),
+        )
+        return operated(op, data, (left, right), _BLANKS[2])
+
+    def change(
+        self, op: str, function: Callable[..., object], /, *operands: object, **named: object
+    ) -> object:
+        """Apply ``function``, which writes to its first argument, to a copy of the value.
+
+        The copy is this node's value from now on. Nodes that were made from the old value keep
+        it as a parent. What the function returns, unless it is None, becomes a node.
+        """
+        old, new = copy.copy(self), copy.copy(self._data)
+        values = {name: unwrap(item) for name, item in named.items()}
+        result = function(new, *map(unwrap, operands), **values)
+        labels = (*_blank(1 + len(operands)), *named)
+        operands = (old, *operands, *named.values())
+        made = operated(op, new, operands, labels)
+        self._data, self.op, self.order, self.home = new, op, made.order, made.home
+        self.requires_grad, self.labels = made.requires_grad, made.labels
+        self._evidence = made._evidence
+        self._parents = made._parents or (old,)  # also without parameters: others may have used it
+        return None if result is None else operated(op, result, operands, labels)
+
+    def before(self, order: int) -> Node:
+        """This node as it was when the node of that order was made."""
+        node = self
+        while node.order > order:
+            node = node._parents[0]
+        return node
+
+    def detach(self) -> Node:
+        """The value as a node without parents: feedback goes no further back."""
+        return Node(self.peek(), "detach", name=self.name)
+
+    def backward(self, feedback: FeedbackLike, *, since: Node | None = None) -> Subgraph:
         """Leave the minimal subgraph as pending feedback on the parameters it reaches.
 
         Like ``backward`` in PyTorch: ``optimizer.step()`` uses what has been left, and
-        ``optimizer.zero_feedback()`` drops it.
+        ``optimizer.zero_feedback()`` drops it. Nothing is left on other nodes, so it may be
+        called again.
+
+        Args:
+            feedback: what is thought of this value.
+            since: an older node, where this step of an interaction begins: the node and whatever
+                is older count as inputs.
         """
-        found = subgraph({self: as_feedback(feedback)})
+        found = subgraph({self: as_feedback(feedback)}, since=since)
         for parameter in found.parameters:
             parameter.feedback.append(found)
         return found
 
-    def __deepcopy__(self, memo: dict[int, object]) -> Node:
+    def __copy__(self) -> Self:
+        made = object.__new__(type(self))
+        for kind in type(self).__mro__[:-1]:
+            for name in getattr(kind, "__slots__", ()):
+                if name != "__weakref__":
+                    setattr(made, name, getattr(self, name))
+        return made
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
         # stands alone, as a leaf: what it was made from stays with the original
         made = memo[id(self)] = copy.copy(self)
-        made._data = copy.deepcopy(self._data, memo)  # noqa: SLF001
-        made.order, made.requires_grad = next(_created), self.trainable
-        made.parents = made._labels = made._evidence = ()  # noqa: SLF001
+        made._data = copy.deepcopy(self._data, memo)
+        made.order, made.requires_grad = _order(), self.trainable
+        made._parents = made.labels = made._evidence = ()
         return made
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _leaf, (self._data, self.op, self.name, self.description)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.peek()!r}, op={self.op!r})"
 
 
-class Parameter(Node):
-    """A node that an optimizer may change.
+def _leaf(data: object, op: str, name: str, description: str) -> Node:
+    return Node(data, op, name=name, description=description)
 
-    Args:
-        value: the value that holds while nothing else is overlaid in the current context.
-        name: unique among the parameters that are optimized together; a plugin uses the path.
-        kind: what sort of value this is (see ``trace_bridge.graph.kinds``).
-        constraint: told to the model that proposes values.
-        check: enforced by us: gives the reason why a value is refused, or None.
-        choices: values (or, for demos, elements) that an optimizer may pick from.
+
+_BLANKS = tuple(("",) * count for count in range(16))
+_ARGUMENTS = tuple((Evidence.ARGUMENT,) * count for count in range(16))
+_new = object.__new__
+
+
+def _blank(count: int) -> tuple[str, ...]:
+    return _BLANKS[count] if count < 16 else ("",) * count
+
+
+def _applied(
+    op: str, function: Callable[..., object], given: Sequence[object],
+    operands: tuple[object, ...], named: Mapping[str, object],
+) -> Node:  # fmt: skip
+    values = [item if type(item) in ATOMS else unwrap(item) for item in given]
+    labels = _blank(len(operands))
+    if not named:
+        return operated(op, function(*values), operands, labels)
+    data = function(*values, **{name: unwrap(item) for name, item in named.items()})
+    return operated(op, data, (*operands, *named.values()), (*labels, *named))
+
+
+def operated(op: str, data: object, operands: Sequence[object], labels: tuple[str, ...]) -> Node:
+    """The node of an operator that gave ``data``; whoever runs now has used the operands."""
+    if type(data) not in ATOMS and (inner := nodes_in(data)):  # an element of what holds nodes
+        operands, labels = (*operands, *inner), (*labels, *_blank(len(inner)))
+        data = unwrap(data)
+    scope = context.scope.get()
+    if scope is None:
+        return linked(op, data, operands, labels)
+    for item in operands:
+        if isinstance(item, Node):
+            scope.uses(item)
+        elif type(item) not in ATOMS:
+            for node in nodes_in(item):
+                scope.uses(node)
+    made = linked(op, data, operands, labels)
+    made.home = scope.home
+    return made
+
+
+def linked(
+    op: str, data: object, operands: Sequence[object], labels: tuple[str, ...],
+    reads: Sequence[Edge] = (), description: str = "",
+) -> Node:  # fmt: skip
+    """The node of an operation: its parents are the operands, and what it read besides.
+
+    Operands that are no nodes become constants, and containers give the nodes in them.
     """
-
-    __slots__ = ("_check", "_depth", "_initial", "choices", "constraint", "feedback", "kind")
-    trainable = True
-
-    def __init__(
-        self,
-        value: object,
-        name: str = UNNAMED,
-        *,
-        kind: str = "prompt",
-        description: str = "",
-        constraint: str = "",
-        check: Callable[[object], str | None] | None = None,
-        choices: Sequence[object] = (),
-    ) -> None:
-        super().__init__(value, "parameter", name=name, description=description)
-        self.kind = kind
-        self.constraint = constraint
-        self.choices = choices
-        self.feedback: list[Subgraph] = []
-        self._initial = value
-        self._depth: float = -1 if name == UNNAMED else math.inf
-        self._check = check
-        kind_named(kind)  # an unknown kind is an error here, not in the middle of a run
-
-    def peek(self) -> object:  # noqa: D102
-        values = context.overlay.get()
-        return values.get(self, self._data) if values else self._data
-
-    @property
-    def base(self) -> object:
-        """The value that holds where nothing is overlaid."""
-        return self._data
-
-    def go_by(self, path: str, depth: int) -> None:
-        """Be called ``path``, unless the user or a module further out gave a name already."""
-        if depth > self._depth:
-            self.name, self._depth = path, depth
-
-    def set(self, value: object) -> None:
-        """Make ``value`` the base value.
-
-        Raises:
-            ValueError: if the value is refused; the message gives the reason.
-        """
-        reason = self.refusal(value)
-        if reason:
-            msg = f"{self.name}: {reason}"
-            raise ValueError(msg)
-        self._data = value
-
-    def refusal(self, value: object) -> str | None:
-        """Why ``value`` cannot be this parameter's value, or None if it can."""
-        reason = kind_named(self.kind).check(value)
-        if reason is None and self._check is not None:
-            reason = self._check(value)
-        return None if reason and self._began_with(value) else reason
-
-    def _began_with(self, value: object) -> bool:
-        # whatever the user's agent held must be possible to restore
-        initial = self._initial
-        return type(value) is type(initial) and canonical(value) == canonical(initial)
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Node:
-        made = cast("Parameter", super().__deepcopy__(memo))
-        made.feedback = []
-        return made
+    # Each call and each operator comes here: what can be shared or left out is.
+    needed = False
+    for item in operands:
+        if isinstance(item, Node):
+            if item.requires_grad:
+                needed = True
+        elif type(item) not in ATOMS:
+            operands, labels = _flattened(operands, labels)
+            needed = any(isinstance(o, Node) and o.requires_grad for o in operands)
+            break
+    if reads and not needed:
+        needed = any(edge.node.requires_grad for edge in reads)
+    if not needed or context.scope.get() is context.UNTRACED:
+        return _made(op, data, (), (), (), description)
+    count = 0
+    parents: list[Node] = []
+    for item in operands:
+        if isinstance(item, Node):
+            parents.append(item)
+        else:
+            parents.append(_made("constant", item, (), (), (), "", labels[count]))
+        count += 1
+    evidence = _ARGUMENTS[count] if count < 16 else (Evidence.ARGUMENT,) * count
+    if reads:
+        parents += [edge.node for edge in reads]
+        labels = (*labels, *[edge.label for edge in reads])
+        evidence = (*evidence, *[edge.evidence for edge in reads])
+    return _made(op, data, tuple(parents), labels, evidence, description)
 
 
-_T = TypeVar("_T")
+def _made(
+    op: str, data: object, parents: tuple[Node, ...], labels: tuple[str, ...],
+    evidence: tuple[Evidence, ...], description: str = "", name: str = "",
+) -> Node:  # fmt: skip
+    made = _new(Node)
+    made._data = data
+    made._parents = parents
+    made.labels = labels
+    made._evidence = evidence
+    made.requires_grad = bool(parents)
+    made.op = op
+    made.name = name or op
+    made.description = description
+    made.home = None
+    made.order = _order()
+    return made
 
 
-def node(data: object, *, trainable: bool = False, name: str = "", description: str = "") -> Node:
-    """A node over ``data``; with ``trainable=True`` a parameter (of a kind that fits the value)."""
-    if isinstance(data, Node):
-        if not trainable:
-            return data
-        data = data.peek()
-    if trainable:
-        kind = "prompt" if isinstance(data, str) else "number" if _is_number(data) else "value"
-        check = _same_type(data) if kind == "value" else None
-        return Parameter(data, name or UNNAMED, kind=kind, description=description, check=check)
-    return Node(data, name=name, description=description)
+def _flattened(
+    operands: Sequence[object], labels: tuple[str, ...]
+) -> tuple[Sequence[object], tuple[str, ...]]:
+    """The nodes in containers instead of the containers."""
+    items: list[object] = []
+    names: list[str] = []
+    for item, label in zip(operands, labels, strict=True):
+        inner = nodes_in(item) or (item,)
+        items += inner
+        names += [label] * len(inner)
+    return items, tuple(names)
 
 
-def _is_number(data: object) -> bool:
-    return isinstance(data, (int, float)) and not isinstance(data, bool)
+def nodes_in(value: object, inside: tuple[int, ...] = ()) -> Sequence[Node]:
+    """The nodes in ``value``, at any depth of list, tuple, dict, set and dataclass.
 
-
-def _same_type(data: object) -> Callable[[object], str | None] | None:
-    for types in (bool, dict, (list, tuple)):
-        if isinstance(data, types):
-            message = f"must stay a {type(cast('object', data)).__name__}"
-            return lambda value: None if isinstance(value, types) else message
-    return None
-
-
-def nodes_in(value: object) -> list[Node]:
-    """The nodes in ``value``, at any depth of list, tuple, dict and set."""
+    ``inside`` has the ids of what holds ``value``: a container that holds itself ends there.
+    """
+    if type(value) in ATOMS:
+        return ()
     if isinstance(value, Node):
-        return [value]
-    if type(value) is dict:
-        value = list(cast("dict[object, object]", value).values())
-    if type(value) in (list, tuple, set, frozenset):
-        return [node for item in cast("list[object]", value) for node in nodes_in(item)]
-    return []
+        return (value,)
+    fields: Mapping[str, object] = getattr(type(value), "__dataclass_fields__", {})
+    items = [getattr(value, name, None) for name in fields] if fields else _items(value)
+    if ATOMS.issuperset(map(type, items)) or id(value) in inside:
+        return ()
+    inside = (*inside, id(value))
+    return [node for item in items for node in nodes_in(item, inside)]
 
 
-def unwrap(value: _T) -> _T:
+def unwrap(value: _T, inside: tuple[int, ...] = ()) -> _T:
     """``value`` with the nodes in it, at any depth of list, tuple, dict and set, as their data.
 
     What holds no nodes stays the same object: the user's code may write to it.
     """
+    if type(value) in ATOMS:
+        return value
     if isinstance(value, Node):
-        return cast("_T", unwrap(value.read()))
-    if type(value) in (list, tuple, set, frozenset):
-        items = cast("Sequence[object]", value)
-        made = [unwrap(item) for item in items]
-        if any(new is not old for new, old in zip(made, items, strict=True)):
-            return cast("_T", type(value)(made))  # pyright: ignore[reportCallIssue]
-    elif type(value) is dict:
-        pairs = cast("Mapping[object, object]", value)
-        changed = {key: unwrap(item) for key, item in pairs.items()}
-        if any(changed[key] is not item for key, item in pairs.items()):
-            return cast("_T", changed)
-        return cast("_T", pairs)
-    return value
+        return cast("_T", value.peek())
+    items = _items(value)
+    if ATOMS.issuperset(map(type, items)) or id(value) in inside:
+        return value
+    inside = (*inside, id(value))
+    made = [unwrap(item, inside) for item in items]
+    if all(map(is_, made, items)):
+        return value
+    if isinstance(value, dict):
+        return cast("_T", dict(zip(cast("dict[object, object]", value), made, strict=True)))
+    # a named tuple takes its items one by one
+    build = cast("Callable[[list[object]], _T]", getattr(type(value), "_make", type(value)))
+    return build(made)
+
+
+def _items(value: object) -> Collection[object]:
+    kind = type(value)
+    if kind is dict:
+        return cast("dict[object, object]", value).values()
+    if kind in _CONTAINERS or hasattr(kind, "_make"):
+        return cast("Collection[object]", value)
+    return ()

@@ -1,4 +1,4 @@
-"""Python's operators on nodes: each use makes a node that remembers its operands."""
+"""Python's operators and protocols on nodes: each use makes a node that remembers its operands."""
 
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # (the standard library types some operators in part only, and data may be anything)
@@ -7,187 +7,161 @@ from __future__ import annotations
 
 import math
 import operator
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, cast
+import sys
+import warnings
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    MutableSequence,
+    MutableSet,
+)
+from functools import partial
+from types import BuiltinMethodType, MethodType
+from typing import TYPE_CHECKING, Any, cast
+
+from trace_bridge.graph import context
 
 if TYPE_CHECKING:
     from trace_bridge.graph.node import Node
 
+_METHODS = (BuiltinMethodType, MethodType)
+_MUTABLE = (MutableSequence, MutableMapping, MutableSet)
+_IN_PLACE = (  # of containers and arrays
+    "add", "append", "appendleft", "clear", "difference_update", "discard", "extend", "extendleft",
+    "fill", "insert", "intersection_update", "itemset", "partition", "pop", "popitem", "popleft",
+    "put", "remove", "resize", "reverse", "rotate", "setdefault", "sort",
+    "symmetric_difference_update", "update",
+)  # fmt: skip
 
-class Operators(ABC):
+
+class LostEdgeWarning(UserWarning):
+    """A value left the graph where nothing could remember it."""
+
+
+def _unary(op: str, function: Callable[[Any], object]):  # noqa: ANN202 (inferred as a method)
+    def method(self: Operators) -> Node:
+        return self.derive(op, function, self)
+
+    return method
+
+
+def _binary(op: str, function: Callable[[Any, Any], object]):  # noqa: ANN202
+    def method(self: Operators, other: object) -> Node:
+        return self.binary(op, function, self, other)
+
+    return method
+
+
+def _reflected(op: str, function: Callable[[Any, Any], object]):  # noqa: ANN202
+    def method(self: Operators, other: object) -> Node:
+        return self.binary(op, function, other, self)
+
+    return method
+
+
+class Operators:
     """The operator methods of a node, as one mixin.
 
     ``==`` and the other comparisons are operators that give a node, as in PyTorch; the hash is
-    by identity. ``bool``, ``len``, ``in`` and ``str`` must give plain values in Python, so they
-    only note that the node was read (``docs/design.md`` says what that means for the graph).
+    by identity. ``bool``, ``len``, ``in``, ``str``, ``int`` and the like must give plain values in
+    Python, so they note that the node was read (``docs/design.md`` says what that means).
     """
 
     __slots__ = ()
 
-    @abstractmethod
-    def derive(self, op: str, function: Callable[..., object], *operands: object) -> Node:
-        """Apply ``function`` to the operands' data and record the result as a node."""
+    if TYPE_CHECKING:
+        # what Node gives
+        requires_grad: bool
+        name: str
+        derive: Callable[..., Node]
+        invoke: Callable[..., Node]
+        binary: Callable[[str, Callable[[Any, Any], object], object, object], Node]
+        change: Callable[..., object]
+        read: Callable[[], object]
+        peek: Callable[[], object]
 
-    @abstractmethod
-    def read(self) -> object:
-        """The data, noting the read in the current scope."""
+    __pos__ = _unary("positive", operator.pos)
+    __neg__ = _unary("negative", operator.neg)
+    __abs__ = _unary("absolute", operator.abs)
+    __invert__ = _unary("invert", operator.invert)
+    __floor__ = _unary("floor", math.floor)
+    __ceil__ = _unary("ceil", math.ceil)
+    __trunc__ = _unary("truncate", math.trunc)
 
-    def __add__(self, other: object) -> Node:
-        return self.derive("add", operator.add, self, other)
+    __add__, __radd__ = _binary("add", operator.add), _reflected("add", operator.add)
+    __sub__, __rsub__ = _binary("subtract", operator.sub), _reflected("subtract", operator.sub)
+    __mul__, __rmul__ = _binary("multiply", operator.mul), _reflected("multiply", operator.mul)
+    __truediv__ = _binary("divide", operator.truediv)
+    __rtruediv__ = _reflected("divide", operator.truediv)
+    __floordiv__ = _binary("floor_divide", operator.floordiv)
+    __rfloordiv__ = _reflected("floor_divide", operator.floordiv)
+    __mod__, __rmod__ = _binary("mod", operator.mod), _reflected("mod", operator.mod)
+    __divmod__, __rdivmod__ = _binary("divmod", divmod), _reflected("divmod", divmod)
+    __matmul__ = _binary("matrix_multiply", operator.matmul)
+    __rmatmul__ = _reflected("matrix_multiply", operator.matmul)
+    __and__, __rand__ = _binary("and", operator.and_), _reflected("and", operator.and_)
+    __or__, __ror__ = _binary("or", operator.or_), _reflected("or", operator.or_)
+    __xor__, __rxor__ = _binary("xor", operator.xor), _reflected("xor", operator.xor)
+    __lshift__ = _binary("shift_left", operator.lshift)
+    __rlshift__ = _reflected("shift_left", operator.lshift)
+    __rshift__ = _binary("shift_right", operator.rshift)
+    __rrshift__ = _reflected("shift_right", operator.rshift)
+    __lt__, __le__ = _binary("less", operator.lt), _binary("less_equal", operator.le)
+    __gt__, __ge__ = _binary("greater", operator.gt), _binary("greater_equal", operator.ge)
+    __eq__ = _binary("equal", operator.eq)  # pyright: ignore[reportAssignmentType] an operator, as in PyTorch
+    __ne__ = _binary("not_equal", operator.ne)  # pyright: ignore[reportAssignmentType]
+    __hash__ = object.__hash__
+    __getitem__ = _binary("getitem", operator.getitem)
 
-    def __radd__(self, other: object) -> Node:
-        return self.derive("add", operator.add, other, self)
+    def __pow__(self, other: object, modulus: object = None) -> Node:
+        return self.derive("power", pow, self, other, *([] if modulus is None else [modulus]))
 
-    def __sub__(self, other: object) -> Node:
-        return self.derive("subtract", operator.sub, self, other)
-
-    def __rsub__(self, other: object) -> Node:
-        return self.derive("subtract", operator.sub, other, self)
-
-    def __mul__(self, other: object) -> Node:
-        return self.derive("multiply", operator.mul, self, other)
-
-    def __rmul__(self, other: object) -> Node:
-        return self.derive("multiply", operator.mul, other, self)
-
-    def __truediv__(self, other: object) -> Node:
-        return self.derive("divide", operator.truediv, self, other)
-
-    def __rtruediv__(self, other: object) -> Node:
-        return self.derive("divide", operator.truediv, other, self)
-
-    def __floordiv__(self, other: object) -> Node:
-        return self.derive("floor_divide", operator.floordiv, self, other)
-
-    def __rfloordiv__(self, other: object) -> Node:
-        return self.derive("floor_divide", operator.floordiv, other, self)
-
-    def __mod__(self, other: object) -> Node:
-        return self.derive("mod", operator.mod, self, other)
-
-    def __rmod__(self, other: object) -> Node:
-        return self.derive("mod", operator.mod, other, self)
-
-    def __divmod__(self, other: object) -> Node:
-        return self.derive("divmod", divmod, self, other)
-
-    def __rdivmod__(self, other: object) -> Node:
-        return self.derive("divmod", divmod, other, self)
-
-    def __pow__(self, other: object) -> Node:
-        return self.derive("power", operator.pow, self, other)
-
-    def __rpow__(self, other: object) -> Node:
-        return self.derive("power", operator.pow, other, self)
-
-    def __matmul__(self, other: object) -> Node:
-        return self.derive("matrix_multiply", operator.matmul, self, other)
-
-    def __rmatmul__(self, other: object) -> Node:
-        return self.derive("matrix_multiply", operator.matmul, other, self)
-
-    def __and__(self, other: object) -> Node:
-        return self.derive("and", operator.and_, self, other)
-
-    def __rand__(self, other: object) -> Node:
-        return self.derive("and", operator.and_, other, self)
-
-    def __or__(self, other: object) -> Node:
-        return self.derive("or", operator.or_, self, other)
-
-    def __ror__(self, other: object) -> Node:
-        return self.derive("or", operator.or_, other, self)
-
-    def __xor__(self, other: object) -> Node:
-        return self.derive("xor", operator.xor, self, other)
-
-    def __rxor__(self, other: object) -> Node:
-        return self.derive("xor", operator.xor, other, self)
-
-    def __lshift__(self, other: object) -> Node:
-        return self.derive("shift_left", operator.lshift, self, other)
-
-    def __rlshift__(self, other: object) -> Node:
-        return self.derive("shift_left", operator.lshift, other, self)
-
-    def __rshift__(self, other: object) -> Node:
-        return self.derive("shift_right", operator.rshift, self, other)
-
-    def __rrshift__(self, other: object) -> Node:
-        return self.derive("shift_right", operator.rshift, other, self)
-
-    def __pos__(self) -> Node:
-        return self.derive("positive", operator.pos, self)
-
-    def __invert__(self) -> Node:
-        return self.derive("invert", operator.invert, self)
-
-    def __floor__(self) -> Node:
-        return self.derive("floor", math.floor, self)
-
-    def __ceil__(self) -> Node:
-        return self.derive("ceil", math.ceil, self)
-
-    def __trunc__(self) -> Node:
-        return self.derive("truncate", math.trunc, self)
+    __rpow__ = _reflected("power", operator.pow)
 
     def __round__(self, digits: object = None) -> Node:
         return self.derive("round", round, self, *([] if digits is None else [digits]))
 
-    def __neg__(self) -> Node:
-        return self.derive("negative", operator.neg, self)
-
-    def __abs__(self) -> Node:
-        return self.derive("absolute", operator.abs, self)
-
-    def __eq__(self, other: object) -> Node:  # pyright: ignore[reportIncompatibleMethodOverride] an operator, as in PyTorch
-        return self.derive("equal", operator.eq, self, other)
-
-    def __ne__(self, other: object) -> Node:  # pyright: ignore[reportIncompatibleMethodOverride] an operator, as in PyTorch
-        return self.derive("not_equal", operator.ne, self, other)
-
-    def __lt__(self, other: object) -> Node:
-        return self.derive("less", operator.lt, self, other)
-
-    def __le__(self, other: object) -> Node:
-        return self.derive("less_equal", operator.le, self, other)
-
-    def __gt__(self, other: object) -> Node:
-        return self.derive("greater", operator.gt, self, other)
-
-    def __ge__(self, other: object) -> Node:
-        return self.derive("greater_equal", operator.ge, self, other)
-
-    def __getitem__(self, key: object) -> Node:
-        return self.derive("getitem", operator.getitem, self, key)
-
-    def __getattr__(self, name: str) -> Node:
-        if name.startswith("__"):  # protocols are looked up by name: do not pretend to have them
-            raise AttributeError(name)
-        return self.derive("getattr", getattr, self, name)
-
     def __call__(self, /, *args: object, **kwargs: object) -> Node:
         """Call the value."""
+        return self.derive("call", operator.call, self, *args, **kwargs)
 
-        def call(function: Callable[..., object], *values: object) -> object:
-            return function(
-                *values[: len(args)], **dict(zip(kwargs, values[len(args) :], strict=True))
-            )
+    def __getattr__(self, name: str) -> Any:
+        # protocols are looked up by name: do not pretend to have them
+        if name.startswith("__"):
+            raise AttributeError(name)
+        data = self.peek()
+        method = getattr(data, name)
+        if not isinstance(method, _METHODS):
+            return self.derive("getattr", getattr, self, name)
+        if name in _SPECIAL:
+            if name in _VIEWS and isinstance(data, Mapping):
+                return partial(_VIEWS[name], self)
+            if isinstance(data, _MUTABLE) or type(data).__module__ == "numpy":
+                return partial(self.change, name, partial(_call, name))
+        return partial(self.invoke, name, method)
 
-        return self.derive("call", call, self, *args, *kwargs.values())
+    def __setitem__(self, key: object, value: object) -> None:
+        self.change("setitem", operator.setitem, key, value)
+
+    def __delitem__(self, key: object) -> None:
+        self.change("delitem", operator.delitem, key)
 
     def __iter__(self) -> Iterator[Node]:
         data = self.read()
         if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
             if not isinstance(data, Mapping):
                 return (self[index] for index in range(len(data)))  # pyright: ignore[reportArgumentType]
-            return (self.derive("key", _second, self, key) for key in data)
+            return (self.derive("key", _second, self, key) for key in data)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         items = cast("Iterable[object]", data)  # or the TypeError is right
         return (self.derive("element", _second, self, item) for item in items)
 
     def __contains__(self, item: object) -> bool:
-        return getattr(item, "data", item) in self.read()  # pyright: ignore[reportOperatorIssue] unsupported data raises TypeError as it should
+        if isinstance(item, Operators):
+            item = item.read()
+        return item in self.read()  # pyright: ignore[reportOperatorIssue] unsupported data raises TypeError as it should
 
     def __len__(self) -> int:
         return len(self.read())  # pyright: ignore[reportArgumentType] unsized data raises TypeError as it should
@@ -195,23 +169,72 @@ class Operators(ABC):
     def __bool__(self) -> bool:
         return bool(self.read())
 
-    def __index__(self) -> int:
-        return operator.index(self.read())  # pyright: ignore[reportArgumentType]
-
-    def __int__(self) -> int:
-        return int(self.read())  # pyright: ignore[reportArgumentType]
-
-    def __float__(self) -> float:
-        return float(self.read())  # pyright: ignore[reportArgumentType]
-
     def __str__(self) -> str:
         return str(self.read())
 
     def __format__(self, specification: str) -> str:
-        return format(self.read(), specification)
+        return format(self._taken("an f-string: use .format(...)"), specification)
 
-    __hash__ = object.__hash__
+    def __index__(self) -> int:
+        return operator.index(self._taken("an index"))  # pyright: ignore[reportArgumentType]
+
+    def __int__(self) -> int:
+        return int(self._taken("int()"))  # pyright: ignore[reportArgumentType]
+
+    def __float__(self) -> float:
+        return float(self._taken("float()"))  # pyright: ignore[reportArgumentType]
+
+    def __complex__(self) -> complex:
+        return complex(self._taken("complex()"))  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._taken("bytes()"))  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+    def _taken(self, how: str) -> object:
+        """The value, for Python to make a plain value of it."""
+        if self.requires_grad and context.scope.get() is None:
+            msg = (
+                f"the value of {self.name!r} leaves the graph by {how}; outside a bundled function"
+                " and the forward of a module no edge can be kept (read .data if none is wanted)"
+            )
+            warnings.warn(msg, LostEdgeWarning, stacklevel=3)
+        return self.read()
+
+    # numpy asks these before it takes a node for a list of things
+
+    def __array__(self, dtype: object = None, copy: object = None) -> object:
+        return sys.modules["numpy"].asarray(self._taken("numpy.asarray()"), dtype=dtype)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: object, **named: object) -> Node:
+        return self.derive(ufunc.__name__, getattr(ufunc, method), *inputs, **named)
+
+    def __array_function__(
+        self, function: Callable[..., object], _types: object, args: Iterable[object],
+        kwargs: Mapping[str, object],
+    ) -> Node:  # fmt: skip
+        return self.derive(function.__name__, function, *args, **kwargs)
 
 
 def _second(_container: object, value: object) -> object:
     return value
+
+
+def _call(name: str, data: object, /, *args: object, **kw: object) -> object:
+    return getattr(data, name)(*args, **kw)
+
+
+def _keys(node: Operators) -> list[object]:
+    # plain: dict(node) and **node want keys that are no nodes
+    return list(cast("Mapping[object, object]", node.read()))
+
+
+def _values(node: Operators) -> list[Node]:
+    return [node[key] for key in _keys(node)]
+
+
+def _pairs(node: Operators) -> list[tuple[object, Node]]:
+    return [(key, node[key]) for key in _keys(node)]
+
+
+_VIEWS = {"keys": _keys, "values": _values, "items": _pairs}
+_SPECIAL = frozenset((*_VIEWS, *_IN_PLACE))

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from trace_bridge.graph.backward import Subgraph
 from trace_bridge.graph.feedback import Feedback
-from trace_bridge.graph.node import Edge, Evidence, Node, Parameter
+from trace_bridge.graph.node import Edge, Evidence, Node
+from trace_bridge.graph.parameter import Parameter
 from trace_bridge.graph.values import JSON, jsonable
 
 

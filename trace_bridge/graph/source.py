@@ -1,15 +1,23 @@
 """A function's source out, and a function back in: the only place that compiles code."""
 
 from __future__ import annotations
+import __future__
 
 import ast
 import functools
 import inspect
+import io
+import itertools
 import linecache
+import tokenize
+import traceback
 import types
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
+
+from trace_bridge.graph.errors import ExecutionError
 
 
 class CodeRunner(Protocol):
@@ -50,18 +58,41 @@ def source_of(function: Callable[..., object]) -> str:
 
 
 def _dedented(source: str) -> str:
-    """``source`` less the indentation of its first line (a text in it may begin at the margin)."""
+    """``source`` less the indentation of its first line, but for the inner lines of its texts."""
     indentation = source[: len(source) - len(source.lstrip())]
-    return "".join(line.removeprefix(indentation) for line in source.splitlines(keepends=True))
+    inside = lines_in_texts(source) if indentation else ()
+    return "".join(
+        line if number in inside else line.removeprefix(indentation)
+        for number, line in enumerate(source.splitlines(keepends=True), 1)
+    )
 
 
-def signature_refusal(original: str, changed: str) -> str | None:
-    """Why ``changed`` cannot stand for ``original``: it must parse and keep name and arguments."""
+def lines_in_texts(source: str) -> set[int]:
+    """The lines that begin inside a string literal: their indentation is part of a value."""
+    found: set[int] = set()
+    start = 0
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        kind = tokenize.tok_name[token.type]
+        if kind == "FSTRING_START":  # several tokens, since Python 3.12
+            start = token.start[0]
+        elif kind in ("STRING", "FSTRING_END"):
+            first = token.start[0] if kind == "STRING" else start
+            found.update(range(first + 1, token.end[0] + 1))
+    return found
+
+
+def signature_refusal(original: str, free: Sequence[str], changed: str) -> str | None:
+    """Why ``changed`` cannot stand for ``original``: it must parse and keep name and arguments.
+
+    ``free`` are the names that the original function closes over.
+    """
     if changed == original:
         return None
     try:
-        compile(changed, "<changed>", "exec", dont_inherit=True)
         module = ast.parse(changed)
+        frame, body = _framed(free, "class _: pass")  # where return is as wrong as in a module
+        body[:0] = ast.parse(changed).body
+        compile(frame, "<changed>", "exec", _ANNOTATIONS, dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return f"does not parse: {error}"
     wanted = ast.parse(original).body[0]
@@ -74,35 +105,96 @@ def signature_refusal(original: str, changed: str) -> str | None:
     return f"must define {wanted.name}({ast.unparse(wanted.args)})"
 
 
-@functools.lru_cache(maxsize=256)
-def _compiled(source: str, name: str) -> types.CodeType:
-    file = f"<trained {name} {abs(hash(source)):x}>"
-    # as attrs does: tracebacks and pdb show the generated lines
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    return compile(source, file, "exec")
-
-
 def rebuild(original: Callable[..., Any], source: str) -> Callable[..., Any]:
-    """``source`` as a function with the globals and the live closure of ``original``."""
+    """``source`` as a function with the globals and the live closure of ``original``.
+
+    It is compiled inside two functions. The outer one gives the names that the original closes
+    over, so that the compiler makes free variables of them; their cells are then the original's.
+    The inner one holds what ``source`` defines besides. A class between them makes the compiler
+    treat private names (``self.__x``) as in the original's class.
+    """
     function = inspect.unwrap(original)
-    namespace = _Namespace(function)
-    exec(_compiled(source, function.__name__), namespace)  # noqa: S102 (only with unsafe=True)
-    made = namespace[function.__name__]
-    made.__kwdefaults__, made.__defaults__ = function.__kwdefaults__, function.__defaults__
+    name, code, owner = function.__name__, function.__code__, _class_of(function)
+    tree = ast.parse(source)
+    for statement in tree.body:
+        if isinstance(statement, _DEFINITIONS) and statement.name == name:
+            _drop_defaults(statement.args)
+    frame, inside = _framed(code.co_freevars, f"class {owner}:\n        def build(): return {name}")
+    cast("ast.FunctionDef", inside[0]).body[:0] = tree.body
+    file = f"<trained {name} {next(_number)}>"
+    compiled = compile(frame, file, "exec", _ANNOTATIONS, dont_inherit=True)
+    build = _inner(_inner(_inner(compiled, "outer"), owner), "build")
+    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+    closure = tuple(cells.get(variable) or types.CellType() for variable in build.co_freevars)
+    made = types.FunctionType(build, function.__globals__, closure=closure)()
+    # as attrs does: tracebacks and pdb show the generated lines, for as long as there are any
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    weakref.finalize(made, linecache.cache.pop, file, None).atexit = False
+    plain = inspect.unwrap(made)
+    plain.__kwdefaults__, plain.__defaults__ = function.__kwdefaults__, function.__defaults__
+    plain.__qualname__ = function.__qualname__
     return made
 
 
-class _Namespace(dict[str, Any]):
-    """Globals of generated code: its own definitions first, then what the original could see."""
+def _framed(free: Sequence[str], definition: str) -> tuple[ast.Module, list[ast.stmt]]:
+    """A class inside a function that has the variables ``free``, and the body of the class."""
+    variables = "".join(f"    {variable} = None\n" for variable in free)
+    frame = ast.parse(f"def outer():\n{variables}    {definition}")
+    outer = cast("ast.FunctionDef", frame.body[0])
+    return frame, cast("ast.ClassDef", outer.body[-1]).body
 
-    def __init__(self, function: types.FunctionType) -> None:
-        super().__init__(__builtins__=function.__globals__["__builtins__"])
-        self._globals = function.__globals__
-        self._cells = dict(
-            zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        )
 
-    def __missing__(self, name: str) -> Any:
-        if name in self._cells:
-            return self._cells[name].cell_contents
-        return self._globals[name]
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_ANNOTATIONS = __future__.annotations.compiler_flag  # they are not evaluated
+_number = itertools.count(1)
+
+
+def _drop_defaults(arguments: ast.arguments) -> None:
+    """The original's are used; to evaluate these might fail, or do something."""
+    none = ast.Constant(None)
+    arguments.defaults = [ast.copy_location(none, old) for old in arguments.defaults]
+    arguments.kw_defaults = [old and ast.copy_location(none, old) for old in arguments.kw_defaults]
+
+
+def _class_of(function: types.FunctionType) -> str:
+    """The class in which the function is defined, or ``_``, with which no name is private."""
+    owner = function.__qualname__.rpartition(".")[0].rpartition(".")[2]
+    return owner if owner.isidentifier() else "_"
+
+
+def _inner(code: types.CodeType, name: str) -> types.CodeType:
+    return next(
+        item for item in code.co_consts if isinstance(item, types.CodeType) and item.co_name == name
+    )
+
+
+def described(error: Exception, function: Callable[..., Any]) -> str:
+    """An error as text: ``(KeyError) 'x'``, and the function's source with that line marked."""
+    cause = error.original if isinstance(error, ExecutionError) else type(error)
+    return f"({cause.__name__}) {error}\n{_failing_lines(error, cause, function)}".rstrip("\n")
+
+
+def _failing_lines(
+    error: Exception, cause: type[Exception], function: Callable[..., Any]
+) -> str:  # fmt: skip
+    """Empty if the function has no source, or was never entered (wrong arguments)."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(inspect.unwrap(function), "__name__", "")
+    found = [
+        (frame.f_code, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_name == name
+        and not frame.f_globals.get("__name__", "").startswith("trace_bridge.graph.")
+    ]
+    if not found:
+        return ""
+    code, failed = found[-1]
+    try:
+        lines, first = inspect.getsourcelines(code)
+    except (OSError, TypeError):  # typed into a shell, or made by exec
+        return ""
+    lines[failed - first] = f"{lines[failed - first].rstrip()}  # <-- {cause.__name__}\n"
+    while lines and lines[0].lstrip().startswith("@"):
+        del lines[0]
+    return _dedented("".join(lines)).rstrip()

@@ -1,0 +1,59 @@
+"""What a traced function raises: the user's own exception, with the failure as a node."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from trace_bridge.graph.node import Node
+
+
+class ExecutionError(Exception):
+    """A traced function raised. ``node`` is the failure as an output that can get feedback.
+
+    The class that is raised also derives from the original's class, so the user's own
+    ``except KeyError`` still works; the original is the ``__cause__``.
+    """
+
+    node: Node
+    original: type[Exception]
+
+    @classmethod
+    def of(cls, error: Exception, node: Node) -> ExecutionError:
+        """The error to raise for ``error``."""
+        # the original's own __new__ and __init__ may want arguments that nobody knows
+        bases = cast("tuple[type[Exception], ...]", type(error).__mro__)
+        builtin = next(base for base in bases if base.__module__ == "builtins")
+        try:
+            raised = builtin.__new__(_error_class(type(error)), *error.args)
+            _copy_state(error, raised)
+        except TypeError:  # a class that is final, or made in another language (pydantic's)
+            raised = builtin.__new__(_error_class(builtin), str(error))
+        raised.node = node
+        raised.original = error.original if isinstance(error, ExecutionError) else type(error)
+        return raised
+
+
+def _copy_state(error: Exception, raised: Exception) -> None:
+    """Give ``raised`` the attributes of ``error``, also those that live in slots or in C."""
+    raised.args = error.args
+    for base in type(error).__mro__:
+        for name, member in vars(base).items():
+            if name.startswith("__") or not inspect.isdatadescriptor(member):
+                continue
+            value = None if isinstance(member, property) else getattr(error, name, None)
+            if value is not None:
+                with contextlib.suppress(AttributeError, TypeError):  # read-only
+                    setattr(raised, name, value)
+    raised.__dict__.update(error.__dict__)
+
+
+@functools.lru_cache(maxsize=256)
+def _error_class(original: type[Exception]) -> type[ExecutionError]:
+    if issubclass(original, ExecutionError):
+        return original
+    name = f"ExecutionError[{original.__name__}]"
+    return cast("type[ExecutionError]", type(name, (ExecutionError, original), {}))

@@ -1,0 +1,156 @@
+"""Parameters: the nodes that an optimizer may change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
+
+from trace_bridge.graph import context
+from trace_bridge.graph.kinds import kind_named
+from trace_bridge.graph.node import Edge, Evidence, Node, nodes_in, unwrap
+from trace_bridge.graph.values import canonical
+
+if TYPE_CHECKING:
+    from trace_bridge.graph.backward import Subgraph
+
+UNNAMED = "parameter"  # a Module names such a parameter by its path
+
+
+class Parameter(Node):
+    """A node that an optimizer may change.
+
+    Args:
+        value: the value that holds while nothing else is overlaid in the current context.
+        name: unique among the parameters that are optimized together; a plugin uses the path.
+        kind: what sort of value this is (see ``trace_bridge.graph.kinds``).
+        constraint: told to the model that proposes values.
+        check: enforced by us: gives the reason why a value is refused, or None.
+        choices: values (or, for demos, elements) that an optimizer may pick from.
+    """
+
+    __slots__ = ("_check", "_depth", "_initial", "choices", "constraint", "feedback", "kind")
+    trainable = True
+
+    def __init__(
+        self,
+        value: object,
+        name: str = UNNAMED,
+        *,
+        kind: str = "prompt",
+        description: str = "",
+        constraint: str = "",
+        check: Callable[[object], str | None] | None = None,
+        choices: Sequence[object] = (),
+    ) -> None:
+        super().__init__(value, "parameter", name=name, description=description)
+        self.kind = kind
+        self.constraint = constraint
+        self.choices = choices
+        self.feedback: list[Subgraph] = []
+        self._initial = value
+        self._depth: float = -1 if name == UNNAMED else math.inf
+        self._check = check
+        kind_named(kind)  # an unknown kind is an error here, not in the middle of a run
+
+    def peek(self) -> object:  # noqa: D102
+        values = context.overlay.get()
+        return values.get(self, self._data) if values else self._data
+
+    def change(
+        self, op: str, function: Callable[..., object], /, *operands: object, **named: object
+    ) -> NoReturn:
+        """Refused: it would reach the other runs that use this parameter now.
+
+        Raises:
+            TypeError: always.
+        """
+        msg = (
+            f"{op} would change the parameter {self.name!r} in place, for all runs: make a new"
+            " value of it (as in p + [x]), or give it another one with p.set(...)"
+        )
+        raise TypeError(msg)
+
+    @property
+    def base(self) -> object:
+        """The value that holds where nothing is overlaid."""
+        return self._data
+
+    def go_by(self, path: str, depth: int) -> None:
+        """Be called ``path``, unless the user or a module further out gave a name already."""
+        if depth > self._depth:
+            self.name, self._depth = path, depth
+
+    def set(self, value: object) -> None:
+        """Make ``value`` the base value.
+
+        Raises:
+            ValueError: if the value is refused; the message gives the reason.
+        """
+        reason = self.refusal(value)
+        if reason:
+            msg = f"{self.name}: {reason}"
+            raise ValueError(msg)
+        self._data = value
+
+    def refusal(self, value: object) -> str | None:
+        """Why ``value`` cannot be this parameter's value, or None if it can."""
+        reason = kind_named(self.kind).check(value)
+        if reason is None and self._check is not None:
+            reason = self._check(value)
+        return None if reason and self._began_with(value) else reason
+
+    def _began_with(self, value: object) -> bool:
+        # whatever the user's agent held must be possible to restore
+        initial = self._initial
+        return type(value) is type(initial) and canonical(value) == canonical(initial)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        made = super().__deepcopy__(memo)
+        made.feedback = []
+        return made
+
+    def __reduce__(self) -> tuple[object, ...]:
+        names = self.kind, self.description, self.constraint
+        return _restored, (self._data, self.name, *names, self._check, self.choices)
+
+
+def _restored(value: object, name: str, *rest: Any) -> Parameter:
+    kind, description, constraint, check, choices = rest
+    return Parameter(
+        value, name, kind=kind, description=description, constraint=constraint, check=check,
+        choices=choices,
+    )  # fmt: skip
+
+
+def node(data: object, *, trainable: bool = False, name: str = "", description: str = "") -> Node:
+    """A node over ``data``; with ``trainable=True`` a parameter (of a kind that fits the value)."""
+    if isinstance(data, Node):
+        if not trainable:
+            return data
+        data = data.peek()
+    if trainable:
+        kind = "prompt" if isinstance(data, str) else "number" if _is_number(data) else "value"
+        check = _same_type(data) if kind == "value" else None
+        return Parameter(data, name or UNNAMED, kind=kind, description=description, check=check)
+    held = nodes_in(data)
+    if not held:
+        return Node(data, name=name, description=description)
+    edges = [Edge(item, "", Evidence.ARGUMENT) for item in held]
+    return Node(unwrap(data), "container", edges, name=name, description=description)
+
+
+def _is_number(data: object) -> bool:
+    return isinstance(data, (int, float)) and not isinstance(data, bool)
+
+
+def _same_type(data: object) -> Callable[[object], str | None] | None:
+    for types in ((bool,), (dict,), (list, tuple)):
+        if isinstance(data, types):
+            return partial(_other_type, types, type(cast("object", data)).__name__)
+    return None
+
+
+def _other_type(types: tuple[type, ...], name: str, value: object) -> str | None:
+    return None if isinstance(value, types) else f"must stay a {name}"

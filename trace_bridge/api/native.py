@@ -67,9 +67,15 @@ class NativeModule(AgentModule[Any]):
         self._module.load_state_dict(state)
 
     def export(self, state: Mapping[str, object], format: str = "") -> object:  # noqa: A002
-        """Not there yet for native agents: ``apply`` changes them in place."""
-        msg = "a native agent has no other form to export: use run.apply(agent)"
-        raise ValueError(msg)
+        """The values as Python source (see ``Module.export``)."""
+        if format not in ("", "source") or isinstance(self._module, _FunctionModule):
+            msg = (
+                "a Module can be exported as format='source', a function has no form but its own:"
+                " use run.apply(agent)"
+            )
+            raise ValueError(msg)
+        with self._module.using(state):
+            return self._module.export()
 
 
 class _FunctionModule(Module):

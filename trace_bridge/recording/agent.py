@@ -42,7 +42,11 @@ class AgentModule(Module, Generic[AgentT]):
         """Write ``state`` into the user's agent."""
 
     @abstractmethod
-    def export(self, state: Mapping[str, object], format: str = "") -> object:  # noqa: A002
+    def export(  # pyright: ignore[reportIncompatibleMethodOverride] a Module's own form is source
+        self,
+        state: Mapping[str, object],
+        format: str = "",  # noqa: A002
+    ) -> object:
         """The agent with ``state`` as the framework's own object, usable without trace_bridge.
 
         Raises:

@@ -92,6 +92,42 @@ class Subgraph:
         """Nodes in the order in which a propagator may visit them: children first."""
         return reversed(self.nodes)
 
+    def to_program(self, budget: int | None = None) -> str:
+        """The text that optimizers show a model: variables, definitions, steps and feedback.
+
+        Args:
+            budget: characters for all of it. The parameters' values and the feedback come first;
+                then other values are shortened, then steps left out, those first that are far
+                from outputs and parameters. What was cut is marked. The parameters' values are
+                never cut: where they leave no room, the text is longer than that.
+        """
+        from trace_bridge.graph.program import Program
+
+        return Program(self.parameters, values=self.values).text([self], budget)
+
+    def mermaid(self) -> str:
+        """A drawing as a mermaid flowchart; more than 100 nodes are folded, not drawn whole."""
+        from trace_bridge.graph.drawing import picture
+
+        return picture(self).mermaid()
+
+    def dot(self) -> str:
+        """A drawing in graphviz's language; more than 100 nodes are folded, not drawn whole."""
+        from trace_bridge.graph.drawing import picture
+
+        return picture(self).dot()
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        # what notebooks call: SVG where graphviz can be run, else mermaid
+        from trace_bridge.graph.drawing import picture, svg
+
+        drawn = picture(self)
+        made = svg(drawn.dot())
+        text = drawn.mermaid()
+        best = {"image/svg+xml": made} if made else {"text/markdown": f"```mermaid\n{text}\n```"}
+        counted = f"{len(self.nodes)} nodes, {len(self.values)} parameters, {len(self.feedback)}"
+        return {"text/plain": f"Subgraph of {counted} with feedback", **best}
+
 
 def subgraph(
     feedback: Mapping[Node, Feedback], keep: Keep | None = None, *, since: Node | None = None

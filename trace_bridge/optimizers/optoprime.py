@@ -21,7 +21,7 @@ from trace_bridge.optimizers.base import (
     judge_change,
     reached,
 )
-from trace_bridge.optimizers.prompt import Program, shortened
+from trace_bridge.optimizers.prompt import Program, prompt
 from trace_bridge.optimizers.reply import ReplyError, Suggestions, read_reply, typed
 
 _SYSTEM = """\
@@ -47,6 +47,8 @@ class OptoPrime(Optimizer):
         memory: how many earlier candidates with their scores the model is shown.
         minibatch: how many runs it is shown.
         limit: characters that a single value of a run may take in the prompt.
+        budget: characters of the whole prompt, which all runs of the minibatch share; 60,000 are
+            about 15,000 tokens. See ``Program.text`` for what is cut, and for what never is.
         seed: see ``Optimizer``.
     """
 
@@ -55,12 +57,14 @@ class OptoPrime(Optimizer):
 
     def __init__(
         self, parameters: Iterable[Parameter | Operator[..., object]] = (), llm: LLM | None = None,
-        *, memory: int = 3, minibatch: int = 6, limit: int = 2000, seed: int = 0,
+        *, memory: int = 3, minibatch: int = 6, limit: int = 2000, budget: int = 60_000,
+        seed: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(parameters, llm, seed=seed)
         self.memory = memory
         self.minibatch = minibatch
         self.limit = limit
+        self.budget = budget
 
     def plan(self, history: Sequence[Trial]) -> StepPlan:
         """One proposal a step, in answer to the minibatch."""
@@ -70,7 +74,7 @@ class OptoPrime(Optimizer):
         """See ``Optimizer``."""
         return {
             **super().settings(), "memory": self.memory, "minibatch": self.minibatch,
-            "limit": self.limit, "prompt": _SYSTEM,
+            "limit": self.limit, "budget": self.budget, "prompt": _SYSTEM,
         }  # fmt: skip
 
     async def propose(
@@ -99,30 +103,11 @@ class OptoPrime(Optimizer):
     def _messages(
         self, program: Program, subgraphs: Sequence[Subgraph], history: Sequence[Trial]
     ) -> list[Message]:
-        sections = {"variables": program.variables(), "definitions": program.definitions(subgraphs)}
-        for number, graph in enumerate(subgraphs, 1):
-            sections[f"run {number}"] = program.trace(graph)
-        sections["tried before"] = self._remembered(program, history)
-        text = "\n\n".join(f"# {title}\n{body}" for title, body in sections.items() if body)
-        return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": text}]
-
-    def _remembered(self, program: Program, history: Sequence[Trial]) -> str:
-        names = {parameter.name for parameter in program.parameters}
         scored = [trial for trial in history if trial.score is not None]
-        shown = (
-            sorted(scored, key=lambda trial: trial.score or 0)[-self.memory :]
-            if self.memory
-            else []
-        )
-        return "\n".join(
-            f"score {trial.score:.3g}: "
-            + "; ".join(
-                f"{name} = {shortened(str(value), 500)!r}"
-                for name, value in trial.state.items()
-                if name in names
-            )
-            for trial in shown
-        )
+        best = sorted(scored, key=lambda trial: trial.score or 0)[-self.memory :]
+        shown = best if self.memory else []
+        text = prompt(program, subgraphs, shown, self.budget - len(_SYSTEM))
+        return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": text}]
 
     async def _ask(self, llm: LLM, program: Program, messages: Sequence[Message]) -> Proposal:
         """One proposal; a reply that cannot be used is told to the model once, with the reason."""

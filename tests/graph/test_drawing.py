@@ -1,0 +1,449 @@
+"""Values in short, and drawings: read back by a parser that knows only what we may write."""
+
+import html
+import re
+import shutil
+import subprocess
+import types
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trace_bridge.graph import (
+    Edge,
+    Evidence,
+    Feedback,
+    Node,
+    Parameter,
+    bundle,
+    drawing,
+    node,
+    subgraph,
+)
+from trace_bridge.graph.drawing import level, nearest, shortened, shown
+
+# ------------------------------------------------------------------ values in short
+
+
+@given(st.text(max_size=300), st.integers(-3, 200))
+def test_shortened_cuts_the_middle_and_marks_it(text, limit):
+    short = shortened(text, limit)
+    assert len(short) <= max(limit, 0)
+    if len(text) <= limit:
+        assert short == text
+    elif found := re.search(r" …\[(\d+) characters left out\]… ", short):
+        head, tail = short[: found.start()], short[found.end() :]
+        assert text.startswith(head)
+        assert text.endswith(tail)
+        assert len(head) + len(tail) + int(found[1]) == len(text)
+        assert len(short) >= limit - 1
+    elif limit > 0:
+        assert "…" in short
+
+
+@given(st.lists(st.integers(0, 50), max_size=9), st.integers(-5, 200))
+def test_level_is_the_highest_that_fits(lengths, room):
+    found = level(lengths, room)
+    if room >= 0:
+        assert sum(min(length, found) for length in lengths) <= room
+    if sum(lengths) > max(room, 0):
+        assert sum(min(length, found + 1) for length in lengths) > room
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.text(), inner)
+        | st.tuples(inner, inner)
+        | st.frozensets(st.integers())
+    ),
+    max_leaves=60,
+)
+
+
+@given(_json, st.integers(0, 120))
+def test_any_value_keeps_its_limit(value, limit):
+    whole = shown(value, 10**9)
+    short = shown(value, limit)
+    assert len(short) <= limit
+    assert short == whole if len(whole) <= limit else short != whole
+    assert shown(value, limit) == short
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("text", "text"),
+        ("two\nlines", "two\nlines"),
+        (True, "true"),
+        (None, "null"),
+        (2.5, "2.5"),
+        (float("inf"), "inf"),
+        (object(), "<object>"),
+        (len, "<built-in function len>"),
+        (types.SimpleNamespace(x=1), "namespace(x=1)"),
+        ({2: "b", "1": ["a", ()]}, '{"1":["a",[]],"2":"b"}'),
+        ({"b", "a"}, '["a","b"]'),
+        ([node(1), node("x")], '["1","x"]'),
+        (node([1]), "[1]"),
+    ],
+)
+def test_values(value, text):
+    assert shown(value, 2000) == text
+
+
+def test_integers_that_python_refuses_to_write_out():
+    assert shown(10**5000, 99) == "<integer of 16610 bits>"
+    assert shown([10**5000], 99) == '["<integer of 16610 bits>"]'
+
+
+def test_long_containers_leave_out_what_is_in_the_middle():
+    assert (
+        shown(list(range(1000)), 60) == "[0,1,2,3,4,5,6,7,8,…[987 items left out]…,996,997,998,999]"
+    )
+    messages = [{"role": "user", "content": "x" * 5000}, {"role": "assistant", "content": "yes"}]
+    text = shown(messages, 200)
+    assert '"role":"user"' in text
+    assert '{"content":"yes","role":"assistant"}]' in text
+    assert "characters left out" in text
+    assert shown({"a": [list(range(99))]}, 40) == '{"a":[[0,1,…[96 items left out]…,98]]}'
+
+
+def test_a_container_that_holds_itself():
+    value = [1]
+    value.append(value)
+    assert len(shown(value, 100)) <= 100
+
+
+def test_numpy_without_importing_it():
+    numpy = pytest.importorskip("numpy")
+    assert shown(numpy.arange(4).reshape(2, 2), 99) == "[[0,1],[2,3]]"
+    assert shown(numpy.float32(0.5), 99) == "0.5"
+    assert len(shown(numpy.zeros((300, 300)), 99)) <= 99
+
+
+def test_a_long_value_is_not_read_to_its_end():
+    class Counting(list):
+        read = 0
+
+        def __getitem__(self, at):
+            Counting.read += 1
+            return super().__getitem__(at)
+
+        def __iter__(self):
+            for item in super().__iter__():
+                Counting.read += 1
+                yield item
+
+    assert len(shown(Counting(range(200_000)), 500)) <= 500
+    assert Counting.read < 2000
+
+
+# ------------------------------------------------------------------ a strict parser
+
+_LABEL = r'"([^"`\\<>&%\[\]{}]*(?:<br/>[^"`\\<>&%\[\]{}]*)*)"'
+_BRACKETS = [("{{", "}}"), ("([", "])"), ("[[", "]]"), ("(", ")"), ("[", "]")]
+_SHAPE = "|".join(re.escape(a) + _LABEL + re.escape(b) for a, b in _BRACKETS)
+_BOX = re.compile(rf" {{4}}(n\d+)(?:{_SHAPE}):::(parameter|input|step|output|folded)")
+_SHAPES = ["parameter", "output", "folded", "input", "step"]  # of the brackets in that order
+_ARROW = re.compile(rf" {{4}}(n\d+) (-->|-\.->)(?:\|{_LABEL}\|)? (n\d+)")
+_CLASS = re.compile(r" {4}classDef (\w+) fill:#\w{6},stroke:#\w{6},color:#\w{6}")
+
+
+def parse_mermaid(text):
+    """Boxes (look, lines) by identifier, and arrows (from, to, line, label)."""
+    first, *rest = text.split("\n")
+    assert first == "flowchart TD"
+    boxes, arrows, classes = {}, [], set()
+    for line in rest:
+        if found := _BOX.fullmatch(line):
+            name, *labels, look = found.groups()
+            label = labels[_SHAPES.index(look)]
+            assert label, line  # mermaid takes no empty ones
+            assert name not in boxes
+            boxes[name] = look, [unescaped(part) for part in label.split("<br/>")]
+        elif found := _ARROW.fullmatch(line):
+            start, line_style, label, end = found.groups()
+            assert {start, end} <= set(boxes)
+            arrows.append((start, end, line_style, unescaped(label or "")))
+        elif found := _CLASS.fullmatch(line):
+            classes.add(found[1])
+        else:
+            pytest.fail(f"no mermaid of ours: {line!r}")
+    assert {look for look, _ in boxes.values()} == classes
+    return boxes, arrows
+
+
+def unescaped(text):
+    assert not re.search(r"#(?!\d+;)", text)
+    return re.sub(r"#(\d+);", lambda found: chr(int(found[1])), text)
+
+
+def reached(arrows, starts):
+    after = {}
+    for start, end, *_ in arrows:
+        after.setdefault(start, []).append(end)
+    seen, pending = set(starts), list(starts)
+    while pending:
+        for end in after.get(pending.pop(), ()):
+            if end not in seen:
+                seen.add(end)
+                pending.append(end)
+    return seen
+
+
+# ------------------------------------------------------------------ drawings
+
+
+@bundle
+def measure(question, unit):
+    return f"{len(question)} {unit}"
+
+
+def small():
+    unit = Parameter("feet", "unit")
+    return measure("tower", unit).backward((0.0, "use metres"))
+
+
+def test_a_small_graph_is_drawn_whole():
+    boxes, arrows = parse_mermaid(small().mermaid())
+    assert boxes == {
+        "n0": ("parameter", ["unit", "feet"]),
+        "n1": ("input", ["question", "tower"]),
+        "n2": ("output", ["measure", "5 feet", "feedback: score 0: use metres"]),
+    }
+    assert arrows == [("n1", "n2", "-->", "question"), ("n0", "n2", "-->", "unit")]
+    dot = small().dot()
+    assert 'n0 [shape=hexagon, fillcolor="#fde68a", label="unit\\nfeet"];' in dot
+    assert 'n0 -> n2 [style=solid, label="unit"];' in dot
+
+
+def test_weak_evidence_is_dashed():
+    p, q = Parameter("a", "p"), Parameter("b", "q")
+    end = Node("x", "op", [Edge(p, "", Evidence.READ), Edge(q, "", Evidence.TEXT)], name="end")
+    graph = end.backward("?")
+    boxes, arrows = parse_mermaid(graph.mermaid())
+    assert boxes["n2"][1][0] == "end = op"
+    assert [arrow[2] for arrow in arrows] == ["-.->", "-->"]
+    assert "style=dashed" in graph.dot()
+
+
+def test_a_strong_edge_beside_a_weak_one_is_not_dashed():
+    p = Parameter("a", "p")
+    end = Node("x", "op", [Edge(p, "first", Evidence.READ), Edge(p, "second", Evidence.TEXT)])
+    assert parse_mermaid(end.backward("?").mermaid())[1] == [("n0", "n1", "-->", "first, second")]
+
+
+def test_edges_that_were_left_out_are_not_drawn():
+    p, q = Parameter("a", "p"), Parameter("b", "q")
+    end = Node("x", "op", [Edge(p, "", Evidence.READ), Edge(q, "", Evidence.TEXT)])
+    graph = subgraph({end: Feedback("?")}, lambda item, at: not item.edges[at].evidence.weak)
+    assert len(parse_mermaid(graph.mermaid())[1]) == 1
+
+
+NASTY = [
+    'say "hi"', "end", "a]b)c}d", "<b>&amp;</b>", "1. first", "- item", "`code`", "%%{init}%%",
+    "#quot; #35;", "line\nend", "back\\slash \\n", "http://x.y", "*bold* _it_", "äöü 🎉 漢字",
+    "\x00\ud800\u2028", "style: #a;", "---", "[link](url)", "www.x.org a@b.c", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_labels_come_back_as_they_were(text):
+    p = Parameter(text or " ", "p")
+    graph = Node(text, "op", [Edge(p, text, Evidence.ARGUMENT)], name=text).backward(text)
+    boxes, arrows = parse_mermaid(graph.mermaid())
+    printed = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    assert boxes["n0"][1] == [line for line in ("p", printed) if line]
+    assert arrows[0][3] == printed
+    title = f"{printed} = op" if text else "op"
+    assert boxes["n1"][1][0] == title.strip()
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz is not installed")
+@pytest.mark.parametrize("text", NASTY)
+def test_graphviz_reads_what_we_write(text):
+    graph = (Parameter(text or " ", "p") + text).backward(text)
+    done = subprocess.run(
+        ["dot", "-Tplain"], input=graph.dot(), capture_output=True, check=True, encoding="utf-8"
+    )
+    assert done.stdout.count("\nnode ") == 3
+    assert done.stdout.count("\nedge ") == 2
+    printed = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    svg = subprocess.run(
+        ["dot", "-Tsvg"], input=graph.dot(), capture_output=True, check=True, encoding="utf-8"
+    ).stdout
+    shown_lines = [html.unescape(found) for found in re.findall(r">([^<>]*)</text>", svg)]
+    assert not printed or printed in " ".join(" ".join(shown_lines).split()).replace("\xa0", " ")
+
+
+# ------------------------------------------------------------------ folding
+
+
+@st.composite
+def graphs(draw):
+    """Any DAG with any labels, and outputs with feedback."""
+    words = st.text(max_size=8) | st.sampled_from(NASTY)
+    nodes = []
+    for position in range(draw(st.integers(1, 30))):
+        parents = draw(st.lists(st.integers(0, position - 1), max_size=3)) if position else []
+        name = draw(words)
+        if not parents and draw(st.booleans()):
+            nodes.append(Parameter(draw(words), name))
+        else:
+            evidence = draw(st.sampled_from(list(Evidence)))
+            edges = [Edge(nodes[at], draw(words), evidence) for at in parents]
+            nodes.append(Node(draw(words), draw(words) or "op", edges, name=name))
+    outputs = draw(st.lists(st.sampled_from(nodes), min_size=1, max_size=6, unique_by=id))
+    return subgraph({output: Feedback(draw(words)) for output in outputs})
+
+
+def connected(graph):
+    """For each parameter the outputs that it influences, found without the picture."""
+    found = {}
+    for parameter in graph.parameters:
+        seen = {parameter}
+        for item in graph.nodes:
+            if not seen.isdisjoint(edge.node for edge in graph.edges(item)):
+                seen.add(item)
+        found[parameter] = {item for item, _ in graph.feedback if item in seen}
+    return found
+
+
+def check_connections(graph):
+    places = drawing._places(graph)
+    order = list(dict.fromkeys(places))
+    box_of = {item: f"n{order.index(at)}" for item, at in zip(graph.nodes, places, strict=True)}
+    boxes, arrows = parse_mermaid(graph.mermaid())
+    assert set(box_of.values()) == set(boxes)
+    for parameter, outputs in connected(graph).items():
+        there = reached(arrows, [box_of[parameter]])
+        for output, _ in graph.feedback:
+            assert (box_of[output] in there) == (output in outputs)
+    return boxes, arrows
+
+
+@given(graphs())
+def test_a_drawing_is_the_graph(graph):
+    boxes, _ = check_connections(graph)
+    assert len(boxes) == len(graph.nodes)
+
+
+@given(graphs(), st.integers(0, 6), st.integers(0, 4))
+def test_folding_keeps_what_depends_on_what(graph, kept, ends):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("_WHOLE", 0), ("_KEPT", kept), ("_ENDS", ends)):
+            patch.setattr(drawing, name, value)
+        check_connections(graph)
+
+
+@given(graphs(), st.integers(0, 10))
+def test_folding_makes_no_circles_of_steps(graph, kept):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "_WHOLE", 0)
+        patch.setattr(drawing, "_KEPT", kept)
+        _, arrows = parse_mermaid(graph.mermaid())
+    for start, end, *_ in arrows:
+        assert start not in reached(arrows, [end])
+
+
+@given(graphs())
+def test_nearest_has_each_node_once_and_ends_first(graph):
+    found = nearest(graph)
+    assert len(set(found)) == len(found) == len(graph.nodes)
+    ends = {item for item, _ in graph.feedback} | set(graph.parameters)
+    assert set(found[: len(ends)]) == ends  # before all else
+
+
+LONG = 100_000
+
+
+def test_a_long_chain_is_folded_not_drawn_whole():
+    p = node(0, trainable=True, name="p")
+    end = p
+    for _ in range(LONG):
+        end = end + 1
+    boxes, arrows = parse_mermaid(end.backward("far").mermaid())
+    assert len(boxes) < 100
+    assert "n0" not in reached(arrows, arrows[-1][:1])
+    [steps] = [
+        lines[0] for look, lines in boxes.values() if look == "folded" and "steps" in lines[0]
+    ]
+    assert int(steps.split()[0]) > LONG - 100
+    output = next(name for name, (look, _) in boxes.items() if look == "output")
+    assert output in reached(arrows, ["n0"])
+
+
+def test_very_many_parameters_and_outputs_are_taken_together():
+    shared = node(1, trainable=True, name="shared")
+    end = shared
+    for number in range(300):
+        end = end + Parameter(1, f"p{number}", kind="number")
+    outputs = {end * number: Feedback(f"said {number}") for number in range(300)}
+    boxes, _ = check_connections(subgraph(outputs))
+    assert len(boxes) < 110
+    looks = {tuple(lines[:2]): look for look, lines in boxes.values()}
+    assert looks["301 parameters",] == "parameter"
+    assert looks["300 outputs", "feedback: said 0"] == "output"
+
+
+def test_a_minibatch_keeps_its_runs_apart():
+    p = node(0, trainable=True, name="p")
+    outputs = {}
+    for number in range(4):
+        end = p
+        for _ in range(100):
+            end = end + number
+        outputs[end] = Feedback(f"run {number}")
+    boxes, _ = check_connections(subgraph(outputs))
+    folded = [
+        lines[0] for look, lines in boxes.values() if look == "folded" and "steps" in lines[0]
+    ]
+    assert len(folded) == 4
+    assert len(boxes) < 100
+
+
+def test_more_ends_than_are_kept_apart_still_show_every_connection(monkeypatch):
+    monkeypatch.setattr(drawing, "_BITS", 2)
+    monkeypatch.setattr(drawing, "_ENDS", 1)
+    monkeypatch.setattr(drawing, "_WHOLE", 0)
+    pairs = [Parameter("x", f"p{number}") for number in range(5)]
+    graph = subgraph({pair + "!": Feedback("?") for pair in pairs})
+    boxes, arrows = parse_mermaid(graph.mermaid())
+    parameters = [name for name, (look, _) in boxes.items() if look == "parameter"]
+    outputs = {name for name, (look, _) in boxes.items() if look == "output"}
+    assert outputs <= reached(arrows, parameters)
+
+
+# ------------------------------------------------------------------ notebooks
+
+
+def fake_dot(folder, monkeypatch, script):
+    program = folder / "dot"
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
+def test_a_notebook_shows_svg_where_graphviz_is(tmp_path, monkeypatch):
+    fake_dot(tmp_path, monkeypatch, "echo '<?xml?>'; echo '<svg>'; cat; echo '</svg>'")
+    bundle_ = small()._repr_mimebundle_(include=None, exclude=None)
+    assert bundle_["image/svg+xml"] == f"<svg>\n{small().dot()}</svg>\n"
+    assert bundle_["text/plain"] == "Subgraph of 3 nodes, 1 parameters, 1 with feedback"
+    assert "text/markdown" not in bundle_
+
+
+@pytest.mark.parametrize("script", ["exit 3", "exec sleep 60", "kill -9 $$", "echo oh; exit 1"])
+def test_a_notebook_shows_mermaid_where_graphviz_fails(tmp_path, monkeypatch, script):
+    monkeypatch.setattr(drawing, "_SECONDS", 0.3)
+    fake_dot(tmp_path, monkeypatch, script)
+    bundle_ = small()._repr_mimebundle_()
+    assert bundle_["text/markdown"] == f"```mermaid\n{small().mermaid()}\n```"
+    assert "image/svg+xml" not in bundle_
+
+
+def test_a_notebook_shows_mermaid_where_graphviz_is_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert set(small()._repr_mimebundle_()) == {"text/plain", "text/markdown"}

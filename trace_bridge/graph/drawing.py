@@ -1,0 +1,400 @@
+"""Graphs for people to look at, and what is shown where there is no room for all of it.
+
+Large graphs are folded so that an output still hangs on exactly the parameters that it hangs on
+in truth. All of it takes time in proportion to nodes, edges and what is shown.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from json.encoder import encode_basestring as _quoted
+from typing import cast
+
+from trace_bridge.graph.backward import Subgraph
+from trace_bridge.graph.node import Edge, Node
+from trace_bridge.graph.values import canonical, jsonable
+
+_CUT = " …[{} characters left out]… "
+_DEEP = 20  # containers within containers that are read; one may hold itself
+_LONG = 10**300  # Python refuses to write out integers that are much longer
+_WHOLE = 100  # nodes: larger graphs are folded
+_KEPT = 60  # nodes of a folded graph that are drawn because they are near to its ends
+_ENDS = 40  # parameters, or outputs: if there are more, those that are connected alike are one box
+_BITS = 256  # classes of parameters or outputs that are kept apart; the rest are taken as one
+_SHORT = 60  # characters of a value
+_SECONDS = 10  # for the program that draws
+
+# ---------------------------------------------------------------------- values in short
+
+
+def shortened(text: str, limit: int) -> str:
+    """``text`` with its middle cut out, and marked, so that it has at most ``limit`` characters."""
+    if len(text) <= limit:
+        return text
+    limit = max(0, limit)
+    widest = len(_CUT.format(len(text)))
+    if 2 * widest > limit:
+        mark = "…"[:limit]
+        room = limit - len(mark)
+    else:
+        room = limit - widest
+        mark = _CUT.format(len(text) - room)
+    head = room * 2 // 3
+    return text[:head] + mark + text[len(text) - (room - head) :]
+
+
+def level(lengths: Sequence[int], room: int) -> int:
+    """The length to which the longest have to be cut for all to fit into ``room``; at least 0."""
+    left = len(lengths)
+    for length in sorted(lengths):
+        if length * left > room:
+            return max(0, room // left)
+        room -= length
+        left -= 1
+    return max(lengths, default=0)
+
+
+def shown(value: object, limit: int, newline: str = "\n") -> str:
+    """``value`` in at most ``limit`` characters, and read not much further than that.
+
+    Text stands for itself. Containers are compact JSON, with items left out of their middle. What
+    else there is shows its ``str``, without memory addresses.
+    """
+    kind = type(value)
+    if kind is int or kind is float or kind is str:
+        text = cast("str", value) if kind is str else _number(cast("float", value))
+    elif kind is bool or value is None:
+        text = "null" if value is None else "true" if value else "false"
+    else:
+        value = _plain(value)
+        text = value if isinstance(value, str) else _json(value, limit)
+    if "\n" in text:
+        text = text.replace("\n", newline)
+    return text if len(text) <= limit else shortened(text, limit)
+
+
+def _number(value: float) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python refuses to write out thousands of digits
+        return f"<integer of {cast('int', value).bit_length()} bits>"
+
+
+def _plain(value: object) -> object:
+    """``value`` as text, number, list, tuple or dict; the items of these may be anything still."""
+    if isinstance(value, Node):
+        return _plain(value.peek())
+    if isinstance(value, int) and not -_LONG < value < _LONG:
+        return _number(value)
+    if value is None or isinstance(value, (str, int, float, list, tuple, dict)):
+        return cast("object", value)
+    if hasattr(type(value), "tolist"):  # numpy, which the core does not import
+        return cast("Callable[[], object]", getattr(value, "tolist"))()  # noqa: B009
+    return jsonable(value)
+
+
+def _items(value: object) -> tuple[Sequence[str], Sequence[object]] | None:
+    """What stands before the items of a container (nothing for a list), and the items."""
+    if isinstance(value, dict):
+        named = {str(key): item for key, item in cast("dict[object, object]", value).items()}
+        return [f"{_quoted(key)}:" for key in sorted(named)], [named[key] for key in sorted(named)]
+    return ((), cast("list[object]", value)) if isinstance(value, (list, tuple)) else None
+
+
+def _size(value: object, most: int, depth: int) -> int:
+    """The length as JSON; if it is above ``most``, any number above that."""
+    number = isinstance(value, int)
+    value = _plain(value)
+    if isinstance(value, str):
+        return most + 1 if number or len(value) > most else len(_quoted(value))
+    if not isinstance(value, (list, tuple, dict)):
+        return len(repr(value))
+    if depth > _DEEP or len(cast("list[object]", value)) > most:
+        return most + 1
+    keys, items = _items(cast("list[object]", value)) or ((), ())
+    total = 1 + sum(map(len, keys))
+    for item in items:
+        total += _size(item, most - total, depth + 1) + 1
+        if total > most:
+            break
+    return max(total, 2)
+
+
+def _json(value: object, room: int, depth: int = 0) -> str:
+    """Compact JSON of at most ``room`` characters, with what is missing marked in its place."""
+    if _size(value, room, depth) <= room:
+        return shortened(canonical(value), room)
+    value = _plain(value)
+    if isinstance(value, str):
+        return shortened(_quoted(shortened(value, room - 2)), room)
+    known = _items(value)
+    if known is None or depth > _DEEP:
+        return "…"[: max(0, room)]
+    keys, items = known
+    left = room - (len(f"[…[{len(items)} items left out]…,]") if len(items) > 4 else 2)
+    sizes: dict[int, int] = {}
+    first, last = 0, len(items)
+    while first < last and left > 0:
+        at = first if first <= 2 * (len(items) - last) else last - 1
+        size = _size(items[at], room, depth + 1)
+        left -= min(size, room // 5) + 1 + (len(keys[at]) if keys else 0)
+        if left >= 0:
+            sizes[at] = size
+            first, last = (at + 1, last) if at == first else (first, at)
+    heads = {at: keys[at] if keys else "" for at in sorted(sizes)}
+    mark = [f"…[{last - first} items left out]…"] if first < last else []
+    left = room - 1 - sum(len(text) + 1 for text in (*heads.values(), *mark))
+    share = max(1, level(list(sizes.values()), left))
+    parts = [head + _json(items[at], share, depth + 1) for at, head in heads.items()]
+    parts[first:first] = mark
+    text = ",".join(parts)
+    return shortened(f"{{{text}}}" if isinstance(value, dict) else f"[{text}]", room)
+
+
+# ---------------------------------------------------------------------- what to show
+
+
+def inputs(node: Node, graph: Subgraph) -> tuple[tuple[Node, ...], tuple[str, ...]]:
+    """The parents of ``node`` in ``graph``, and the names under which it has them."""
+    if graph.keep is None:  # the usual case, where no edge has to be looked at
+        parents = node.parents
+        return parents, node.labels if parents else ()
+    edges = graph.edges(node)
+    return tuple(edge.node for edge in edges), tuple(edge.label for edge in edges)
+
+
+def nearest(graph: Subgraph) -> list[Node]:
+    """The nodes by how few edges lie between them and an output or a parameter.
+
+    What is used together with a parameter is as near as the step that uses both.
+    """
+    nodes = graph.nodes
+    rank = dict.fromkeys(nodes, len(nodes))
+    rank.update((node, 0) for node, _ in graph.feedback)
+    for node in reversed(nodes):
+        after = rank[node] + 1
+        for parent in inputs(node, graph)[0]:
+            rank[parent] = min(rank[parent], after)
+    below: dict[Node, int] = {}
+    for node in nodes:
+        parents, _ = inputs(node, graph)
+        known = [below[parent] for parent in parents if parent in below]
+        if known or node.trainable:
+            below[node] = min(known, default=-1) + 1
+            for other in (node, *(parent for parent in parents if parent not in below)):
+                rank[other] = min(rank[other], below[node])
+    return sorted(nodes, key=rank.__getitem__)
+
+
+def _places(graph: Subgraph) -> list[Hashable]:
+    """For each node which box it is drawn in."""
+    nodes = graph.nodes
+    if len(nodes) <= _WHOLE:
+        return list(range(len(nodes)))
+    index = {node: at for at, node in enumerate(nodes)}
+    parents = [[index[parent] for parent in inputs(node, graph)[0]] for node in nodes]
+    parameters = [at for at, node in enumerate(nodes) if node.trainable]
+    outputs = sorted({index[node] for node, _ in graph.feedback})
+    kept = {index[node] for node in nearest(graph)[:_KEPT]}
+    for ends in (parameters, outputs):
+        (kept.update if len(ends) <= _ENDS else kept.difference_update)(ends)
+
+    def reach(ends: Mapping[int, int], *, forward: bool) -> list[int]:
+        """Sets, as bits, of the ends (by number) that a node depends on, or that depend on it."""
+        sets = [0] * len(nodes)
+        for at, number in ends.items():
+            sets[at] |= 1 << min(number, _BITS - 1)
+        for at in range(len(nodes)) if forward else range(len(nodes) - 1, -1, -1):
+            for parent in parents[at]:
+                to, of = (at, parent) if forward else (parent, at)
+                sets[to] |= sets[of]
+        return sets
+
+    # Steps that depend on the same parameters may share a box: no output will seem to depend on
+    # more than it does. Of the ends that are many, those that are connected alike are one class,
+    # which keeps the sets small and all of this linear.
+    forward = len(parameters) < len(outputs)
+    few, many = (parameters, outputs) if forward else (outputs, parameters)
+    one = reach({at: number for number, at in enumerate(few)}, forward=forward)
+    of_many = _classes(many, one)
+    other = reach(of_many, forward=not forward)
+    of_few = _classes(few, other)
+    one = reach(of_few, forward=forward)
+    used, made = (of_few, of_many) if forward else (of_many, of_few)
+    passed = [0] * len(nodes)  # drawn nodes on the way here; they must not become a circle
+    places: list[Hashable] = []
+    for at in range(len(nodes)):
+        passed[at] = max((passed[parent] + (parent in kept) for parent in parents[at]), default=0)
+        if at in kept:
+            places.append(at)
+        elif at in used:
+            places.append(("parameters", used[at], made.get(at)))
+        elif at in made:
+            places.append(("outputs", made[at]))
+        else:
+            places.append((one[at], other[at], passed[at]))
+    return places
+
+
+def _classes(ends: Sequence[int], sets: Sequence[int]) -> dict[int, int]:
+    """Numbers for ends; those with equal sets get the same one, if there are very many."""
+    if len(ends) <= _ENDS:
+        return {at: number for number, at in enumerate(ends)}
+    numbers: dict[int, int] = {}
+    return {at: numbers.setdefault(sets[at], len(numbers)) for at in ends}
+
+
+# ---------------------------------------------------------------------- pictures
+
+# how a box looks: brackets of mermaid, attributes of dot, colour
+_LOOKS = {
+    "parameter": ('{{"', '"}}', "shape=hexagon", "#fde68a"),
+    "input": ('("', '")', 'shape=box, style="filled,rounded"', "#f3f4f6"),
+    "step": ('["', '"]', "shape=box", "#dbeafe"),
+    "output": ('(["', '"])', "shape=box, peripheries=2", "#dcfce7"),
+    "folded": ('[["', '"]]', "shape=box3d", "#ffffff"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What is drawn for a node, or for many; ``look`` is a key of the table above."""
+
+    look: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """From one box (by its number) to another; weak ones are dashed."""
+
+    start: int
+    end: int
+    label: str
+    weak: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Boxes and arrows, in one order for one graph."""
+
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...]
+
+    def mermaid(self) -> str:
+        """As a mermaid flowchart."""
+        lines = ["flowchart TD"]
+        for number, box in enumerate(self.boxes):
+            opening, closing, _, _ = _LOOKS[box.look]
+            label = "<br/>".join(map(_for_mermaid, box.lines))
+            lines.append(f"    n{number}{opening}{label}{closing}:::{box.look}")
+        for arrow in self.arrows:
+            line = "-.->" if arrow.weak else "-->"
+            label = f'|"{_for_mermaid(arrow.label)}"|' if arrow.label else ""
+            lines.append(f"    n{arrow.start} {line}{label} n{arrow.end}")
+        lines += [
+            f"    classDef {look} fill:{_LOOKS[look][3]},stroke:#6b7280,color:#111827"
+            for look in dict.fromkeys(box.look for box in self.boxes)
+        ]
+        return "\n".join(lines)
+
+    def dot(self) -> str:
+        """In graphviz's language."""
+        font = 'fontname="sans-serif", fontsize=10, color="#6b7280"'
+        lines = ['digraph { graph [bgcolor="transparent"];']
+        lines.append(f'    node [style="filled", {font}]; edge [{font}];')
+        for number, box in enumerate(self.boxes):
+            _, _, shape, colour = _LOOKS[box.look]
+            label = "\\n".join(map(_for_dot, box.lines))
+            lines.append(f'    n{number} [{shape}, fillcolor="{colour}", label="{label}"];')
+        for arrow in self.arrows:
+            style = "dashed" if arrow.weak else "solid"
+            label = _for_dot(arrow.label)
+            lines.append(f'    n{arrow.start} -> n{arrow.end} [style={style}, label="{label}"];')
+        return "\n".join([*lines, "}"])
+
+
+def picture(graph: Subgraph) -> Picture:
+    """``graph`` as boxes and arrows, folded if it is large."""
+    numbers: dict[Hashable, int] = {}
+    places = [numbers.setdefault(place, len(numbers)) for place in _places(graph)]
+    box_of = dict(zip(graph.nodes, places, strict=True))
+    members: list[list[Node]] = [[] for _ in numbers]
+    for node, number in box_of.items():
+        members[number].append(node)
+    said: dict[int, list[str]] = {}
+    for node, given in graph.feedback:
+        said.setdefault(box_of[node], []).append(_line(str(given), 2 * _SHORT))
+    boxes = [_box(nodes, said.get(number, [])) for number, nodes in enumerate(members)]
+    found: dict[tuple[int, int], tuple[list[str], bool]] = {}
+    for node, box in box_of.items():
+        edges: Sequence[Edge] = ()
+        for at, (parent, label) in enumerate(zip(*inputs(node, graph), strict=True)):
+            ends = box_of[parent], box
+            if ends[0] == box:
+                continue
+            names, weak = found.get(ends, ([], True))
+            if weak:
+                edges = edges or graph.edges(node)
+                weak = edges[at].evidence.weak
+            if len(members[ends[0]]) == len(members[ends[1]]) == 1 and label not in names:
+                names.append(label)
+            found[ends] = names, weak
+    arrows = [
+        Arrow(start, end, _line(", ".join(filter(None, names)), _SHORT), weak)
+        for (start, end), (names, weak) in found.items()
+    ]
+    return Picture(tuple(boxes), tuple(arrows))
+
+
+def _box(nodes: Sequence[Node], said: Sequence[str]) -> Box:
+    """The box of ``nodes``, with what was said of them."""
+    node = nodes[0]
+    made = any(other.parents for other in nodes)
+    look = "parameter" if node.trainable else "output" if said else "step" if made else "input"
+    if len(nodes) > 1:
+        lines = [f"{len(nodes)} {look}s"]
+        look = "folded" if look in ("step", "input") else look
+    else:
+        title = f"{node.name} = {node.op}" if made and node.op != node.name else node.name
+        lines = [title, shown(node.peek(), _SHORT, " ")]
+    lines += [f"feedback: {text}" for text in said[:2]]
+    lines += [f"and {len(said) - 2} more"] if len(said) > 2 else []
+    return Box(look, tuple(filter(None, (_line(line, 3 * _SHORT) for line in lines))) or ("…",))
+
+
+def _line(text: str, limit: int) -> str:
+    """``text`` on one line, and without what cannot be printed."""
+    text = "".join(sign if sign.isprintable() else " " for sign in text)
+    return shortened(" ".join(text.split()), limit)
+
+
+# What ends a mermaid label, or would be read as markdown or an entity in it.
+_MARKUP = re.compile(r"""["#&<>`*_~|\\@\[\]{}%]|^\W|(?<=www)\.|:(?=//)|(?<=\d)[.)](?=\s|$)""")
+
+
+def _for_mermaid(text: str) -> str:
+    return _MARKUP.sub(lambda found: f"#{ord(found[0])};", text)
+
+
+def _for_dot(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+
+
+def svg(dot: str) -> str:
+    """A drawing in graphviz's language as SVG; empty where graphviz is missing, or fails."""
+    program = shutil.which("dot")
+    if program is None:
+        return ""
+    try:
+        done = subprocess.run(
+            [program, "-Tsvg"], input=dot, capture_output=True, timeout=_SECONDS, check=True,
+            encoding="utf-8",
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError, UnicodeError):
+        return ""
+    return done.stdout[max(0, done.stdout.find("<svg")) :]  # a page has its prologue already

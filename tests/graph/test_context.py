@@ -182,7 +182,7 @@ def test_scopes_keep_the_order_of_first_reads_and_leave_out_what_was_made_inside
         total = b + a
         assert total.data == 3
         assert b.data == 2
-    assert [id(item) for item in scope.read] == [id(b), id(a)]
+    assert [id(item) for item in scope] == [id(b), id(a)]
 
 
 def test_a_scope_survives_threads_that_go_on_reading():

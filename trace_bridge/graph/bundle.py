@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from trace_bridge.graph.calls import OperatorCall
-from trace_bridge.graph.node import ATOMS, Node, unwrap
+from trace_bridge.graph.context import UNTRACED, ForwardScope, Scope
+from trace_bridge.graph.context import scope as _scope
+from trace_bridge.graph.node import ATOMS, Node, linked, plain, unwrap
 from trace_bridge.graph.parameter import Parameter
 from trace_bridge.graph.source import (
     UnsafeCodeError,
@@ -154,38 +156,49 @@ class Operator(Generic[_P, _R]):
         Gives what the function would: a coroutine function's result has to be awaited, a
         generator's items come one by one, each a node.
         """
-        values = [item if type(item) in ATOMS else unwrap(item) for item in args]
+        operands, labels = self._operands(args, kwargs)
+        values = plain(args)
         named = {name: unwrap(item) for name, item in kwargs.items()} if kwargs else kwargs
-        call = self._call(args, kwargs)
-        function: Callable[..., Any]
-        call.enter()
+        outer = _scope.get()
+        scope = UNTRACED if outer is UNTRACED else Scope()
+        token = _scope.set(scope)
         try:
-            function = self.function if self.parameter is None else self.implementation()
+            function: Callable[..., Any] = self.function
+            if self.parameter is not None and self.parameter.peek() is not self._source:
+                function = self.implementation()
             if self.owner is not None:
-                output = function(self.owner, *values, **named)
-            else:
-                output = function(*values, **named)
+                values.insert(0, self.owner)
+            output = function(*values, **named)
         except Exception as error:  # noqa: BLE001 (it is raised again)
-            call.fail(error)
+            OperatorCall(outer, scope, self, operands, labels).fail(error)
         finally:
-            call.leave()
-        if type(output) in ATOMS and not self.is_coroutine:
-            return call.result(output)
-        return cast("Node", call.later(output) if self.is_coroutine else call.given(output))
+            _scope.reset(token)
+        later = self.is_coroutine or (type(outer) is ForwardScope and outer)
+        if not (scope or later) and type(output) in ATOMS:  # the usual case
+            traced = outer is not UNTRACED
+            return linked(self.op, output, operands, labels, (), self.description, traced=traced)
+        call = OperatorCall(outer, scope, self, operands, labels)
+        given = call.later(output) if self.is_coroutine else call.given(output)
+        if type(given) is Node:
+            scope.clear()  # nodes that were made in it and got out must not keep it alive
+        return cast("Node", given)
 
-    def _call(self, args: Sequence[object], kwargs: Mapping[str, object]) -> OperatorCall:
+    def _operands(
+        self, args: tuple[object, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[object, ...], tuple[str, ...]]:
+        """What the graph shows as operands, and the names of the arguments that they are."""
         operands = (*args, *kwargs.values()) if kwargs else args
         for item in operands:
             if type(item) in _WRITABLE:  # the function may write to it: show what it was
-                operands = [
+                operands = tuple(
                     cast("list[object]", item).copy() if type(item) in _WRITABLE else item
                     for item in operands
-                ]
+                )
                 break
         if self.parameter is not None:
             operands = (*operands, self.parameter)
         key = (len(args), *kwargs) if kwargs else len(args)
-        return OperatorCall(self, operands, self._labels.get(key) or self._label(key))
+        return operands, self._labels.get(key) or self._label(key)
 
     def _label(self, key: int | tuple[int | str, ...]) -> tuple[str, ...]:
         """The names of the arguments of a call: how many by position, and which by name."""

@@ -34,9 +34,9 @@ class Running(ABC):
 
     __slots__ = ("outer", "scope", "token")
 
-    def __init__(self, scope: type[context.Scope]) -> None:
-        self.outer = context.scope.get()
-        self.scope = context.UNTRACED if self.outer is context.UNTRACED else scope()
+    def __init__(self, outer: context.Scope | None, scope: context.Scope) -> None:
+        self.outer = outer
+        self.scope = scope
 
     def enter(self) -> None:
         """Attribute what is read from now on to this."""
@@ -139,45 +139,47 @@ class OperatorCall(Running):
     __slots__ = ("labels", "operands", "operator")
 
     def __init__(
-        self, operator: Operator[..., Any], operands: Sequence[object], labels: tuple[str, ...]
-    ) -> None:
-        super().__init__(context.Scope)
+        self, outer: context.Scope | None, scope: context.Scope, operator: Operator[..., Any],
+        operands: tuple[object, ...], labels: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        super().__init__(outer, scope)
         self.operator = operator
         self.operands = operands
         self.labels = labels
 
     def result(self, output: object) -> Node:
         """The node of what the function returned or yielded."""
-        operator = self.operator
         if type(output) not in ATOMS:
             for node in nodes_in(output):
                 self.scope.note(node)
             output = unwrap(output)
-        return linked(
-            operator.op, output, self.operands, self.labels, self._reads(), operator.description
-        )
+        return self._node(output)
 
     def fail(self, error: Exception) -> NoReturn:
         """Raise the error with the failure as its node, and the line that failed in it."""
-        operator = self.operator
-        text = described(error, operator.function)
-        node = linked(
-            operator.op, text, self.operands, self.labels, self._reads(), operator.description
-        )
+        text = described(error, self.operator.function)
+        node = self._node(text)
         if self.outer is not None:  # whoever fails with us or handles our failure depends on it
             self.outer.note(node)
         raise ExecutionError.of(error, node) from error
 
+    def _node(self, data: object) -> Node:
+        operator = self.operator
+        return linked(
+            operator.op, data, self.operands, self.labels, self._reads(), operator.description,
+            traced=self.scope is not context.UNTRACED,
+        )  # fmt: skip
+
     def _reads(self) -> Sequence[Edge]:
         """What the call depends on besides its arguments."""
-        read, outer = self.scope.read, self.outer
-        texts = outer.read if isinstance(outer, context.ForwardScope) else None
+        read, outer = self.scope, self.outer
+        texts = outer if isinstance(outer, context.ForwardScope) else None
         if not (read or texts):
             return ()
         # a copy, since a thread that was left behind may still be reading
         found = {edge.node: edge for edge in _edges(list(read))}
         if texts:
-            self._find(cast("context.ForwardScope", outer), found)
+            self._find(texts, found)
         for item in self.operands:
             for node in nodes_in(item):
                 found.pop(node, None)
@@ -186,7 +188,7 @@ class OperatorCall(Running):
     def _find(self, forward: context.ForwardScope, found: dict[Node, Edge]) -> None:
         """Which texts that the forward took out of nodes (by f-strings) went into arguments."""
         strings = [text for item in self.operands for text in _strings(item)]
-        for node in list(forward.read):
+        for node in list(forward):
             text = node.peek()
             if isinstance(text, str) and len(text) >= _SHORT and any(text in s for s in strings):
                 found.setdefault(node, Edge(node, "", Evidence.TEXT))
@@ -202,7 +204,9 @@ class ForwardCall(Running):
     __slots__ = ("function", "name")
 
     def __init__(self, name: str, function: Callable[..., object]) -> None:
-        super().__init__(context.ForwardScope)
+        outer = context.scope.get()
+        untraced = outer is context.UNTRACED
+        super().__init__(outer, context.UNTRACED if untraced else context.ForwardScope())
         self.name = name
         self.function = function
 
@@ -225,7 +229,7 @@ class ForwardCall(Running):
 
     def _reads(self) -> list[Edge]:
         placed: set[Node] = getattr(self.scope, "placed", set())
-        return _edges([node for node in list(self.scope.read) if node not in placed])
+        return _edges([node for node in list(self.scope) if node not in placed])
 
 
 def _edges(read: Iterable[Node]) -> list[Edge]:

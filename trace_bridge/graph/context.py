@@ -21,27 +21,28 @@ _EMPTY: Mapping[Parameter, object] = {}
 overlay: ContextVar[Mapping[Parameter, object]] = ContextVar("overlay", default=_EMPTY)
 
 
-class Scope:
-    """What the code of one running operator read.
+class Scope(dict["Node", None]):
+    """The nodes that the code of one running operator read, in the order of the first reads.
 
-    ``read`` holds nodes in first-read order. A node that an operator like ``+`` made inside is
-    marked with ``home`` and is the scope's own business: its operands have been noted.
+    A node that an operator like ``+`` made inside has the scope as its ``home`` and is the scope's
+    own business: its operands have been noted. (A dict, since one is made for every call.)
     """
 
-    __slots__ = ("home", "read")
-
-    def __init__(self) -> None:
-        self.read: dict[Node, None] = {}
-        self.home: object = object()
+    __slots__ = ()
 
     def note(self, node: Node) -> None:
         """A plain value was taken out of ``node``: by ``.data``, an f-string, ``bool``, ``len``."""
-        if node.home is not self.home:
-            self.read[node] = None
+        if node.home is not self:
+            self[node] = None
 
     def uses(self, node: Node) -> None:
         """``node`` was the operand of an operator."""
         self.note(node)
+
+    @property
+    def home(self) -> Scope | None:
+        """What marks the nodes that are made in here."""
+        return self
 
 
 class ForwardScope(Scope):
@@ -52,14 +53,17 @@ class ForwardScope(Scope):
 
     __slots__ = ("placed",)
 
+    @property
+    def home(self) -> None:
+        """Nothing: they are part of the graph."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.home = None
         self.placed: set[Node] = set()
 
     def note(self, node: Node) -> None:
         """As above, also for nodes that were made in this forward."""
-        self.read[node] = None
+        self[node] = None
 
     def uses(self, node: Node) -> None:
         """Nothing: the operator's result has an edge."""

@@ -130,18 +130,9 @@ class Operators:
 
     def __getattr__(self, name: str) -> Any:
         # protocols are looked up by name: do not pretend to have them
-        if name.startswith("__"):
+        if name[:2] == "__":
             raise AttributeError(name)
-        data = self.peek()
-        method = getattr(data, name)
-        if not isinstance(method, _METHODS):
-            return self.derive("getattr", getattr, self, name)
-        if name in _SPECIAL:
-            if name in _VIEWS and isinstance(data, Mapping):
-                return partial(_VIEWS[name], self)
-            if isinstance(data, _MUTABLE) or type(data).__module__ == "numpy":
-                return partial(self.change, name, partial(_call, name))
-        return partial(self.invoke, name, method)
+        return _attribute(self, name)
 
     def __setitem__(self, key: object, value: object) -> None:
         self.change("setitem", operator.setitem, key, value)
@@ -219,6 +210,20 @@ def _second(_container: object, value: object) -> object:
     return value
 
 
+def _attribute(node: Operators, name: str) -> Any:
+    """An attribute of the value; a method as a function that records its calls."""
+    data = node.peek()
+    method = getattr(data, name)
+    if not isinstance(method, _METHODS):
+        return node.derive("getattr", getattr, node, name)
+    if name in _SPECIAL:
+        if name in _VIEWS and isinstance(data, Mapping):
+            return partial(_VIEWS[name], node)
+        if isinstance(data, _MUTABLE) or type(data).__module__ == "numpy":
+            return partial(node.change, name, partial(_call, name))
+    return partial(node.invoke, name, method)
+
+
 def _call(name: str, data: object, /, *args: object, **kw: object) -> object:
     return getattr(data, name)(*args, **kw)
 
@@ -238,3 +243,22 @@ def _pairs(node: Operators) -> list[tuple[object, Node]]:
 
 _VIEWS = {"keys": _keys, "values": _values, "items": _pairs}
 _SPECIAL = frozenset((*_VIEWS, *_IN_PLACE))
+
+
+def _forwarded(name: str) -> property:
+    if name in _SPECIAL:
+        return property(lambda node: _attribute(node, name))
+
+    def get(node: Operators) -> Any:
+        method = getattr(node.peek(), name)
+        if isinstance(method, _METHODS):
+            return partial(node.invoke, name, method)
+        return node.derive("getattr", getattr, node, name)
+
+    return property(get)
+
+
+# found like this, they cost half of what __getattr__ costs, which is asked last
+for _name in {*dir(str), *dir(list), *dir(dict), *dir(set)}:
+    if not _name.startswith("_"):
+        setattr(Operators, _name, _forwarded(_name))

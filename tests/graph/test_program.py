@@ -262,7 +262,7 @@ def test_a_budget_is_kept_and_variables_are_whole(batch, budget):
     else:
         assert len(text) <= max(budget, len(variables) + budget // 4 + 300)
     whole = Program(parameters).text(graphs)
-    assert (text == whole) if len(whole) <= budget else ("left out" in text or "…" in text)
+    assert text == whole or (len(whole) > budget and ("left out" in text or "…" in text))
     assert Program(parameters).text(graphs, budget) == text
 
 

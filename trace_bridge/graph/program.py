@@ -107,7 +107,7 @@ class Program:
             for number, graph in enumerate(graphs, 1)
         ]
         room = max(room, min(budget // 4, sum(min(floor, _BARE) for floor in floors)))
-        given = max(0, room - sum(floors)) // 4
+        given = max(1, (room - sum(floors)) // 4)  # at least the mark that there are some
         definitions = _section("definitions", self.definitions(graphs, given))
         room -= _length([definitions])
         known, share = len(graphs), level(floors, room)
@@ -175,6 +175,7 @@ class Program:
         """All steps. This loop is what takes the time of a prompt: it is kept tight."""
         names, pending, limit = self._names, self._pending, self.limit
         name_of, small = names.__getitem__, 10 ** min(18, self.limit - 1)
+        identify, some = self._identify, graph.keep is not None
         templates: dict[tuple[str, ...], str] = {}
         lines: list[str] = []
         for node in graph.nodes:
@@ -191,8 +192,8 @@ class Program:
                 if node.op == "constant" and _is_literal(node):
                     names[node] = value
                     continue
-            name = names[node] if node in pending else self._identify(node)
-            parents, labels = inputs(node, graph)
+            name = names[node] if node in pending else identify(node)
+            parents, labels = inputs(node, graph) if some else (node.parents, node.labels)
             if not parents:
                 lines.append(f"{name} = {value}")
                 continue

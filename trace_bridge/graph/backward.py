@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from trace_bridge.graph.feedback import Feedback
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from trace_bridge.graph.node import Edge, Node
     from trace_bridge.graph.parameter import Parameter
 
+_order = attrgetter("order")
 Keep: TypeAlias = "Callable[[Node, int], bool]"  # of a node and the index of one of its edges
 
 
@@ -38,13 +40,13 @@ class Subgraph:
 
     def __post_init__(self) -> None:
         """Note when this was taken: nodes that are changed in place get a later order."""
-        object.__setattr__(self, "taken", max((node.order for node in self.members), default=0))
+        object.__setattr__(self, "taken", max(map(_order, self.members), default=0))
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The members, as they were when the subgraph was taken."""
         taken = self.taken
-        if any(node.order > taken for node in self.members):
+        if max(map(_order, self.members), default=0) > taken:
             return tuple(node.before(taken) for node in self.members)
         return self.members
 
@@ -149,23 +151,19 @@ def subgraph(
     pending = list(seen)
     while pending:
         node = pending.pop()
-        for index, parent in enumerate(node.parents):
-            if parent not in seen and (keep is None or keep(node, index)):
+        parents = node.parents
+        if keep is not None:
+            parents = [p for index, p in enumerate(parents) if p in seen or keep(node, index)]
+        for parent in parents:
+            if parent not in seen:
                 seen.add(parent)
-                pending.append(parent)
+                if parent.requires_grad:  # else it has no parents
+                    pending.append(parent)
     nodes = sorted(seen, key=_order)  # creation order is topological: parents exist before children
-    return Subgraph(
-        tuple(nodes),
-        said,
-        {node: node.peek() for node in nodes if node.trainable},  # pyright: ignore[reportArgumentType] trainable nodes are Parameters
-        keep,
-    )
+    values = {node: node.peek() for node in nodes if node.trainable}
+    return Subgraph(tuple(nodes), said, cast("dict[Parameter, object]", values), keep)
 
 
 def _newer(since: Node, keep: Keep | None) -> Keep:
     limit = since.order
     return lambda node, index: node.order > limit and (keep is None or keep(node, index))
-
-
-def _order(node: Node) -> int:
-    return node.order

@@ -1,6 +1,7 @@
 """The key of an agent's code changes with whatever the code refers to, and with nothing else."""
 
 import functools
+import importlib
 import json
 import os
 import subprocess
@@ -223,3 +224,86 @@ def test_names_that_trace_bridge_resolves_later_change_nothing():
     )
     root = str(Path(__file__).parents[2])
     subprocess.run([sys.executable, "-c", script, root], check=True)
+
+
+USER = {
+    "agent_code": """
+import other_code
+from other_code import helper
+
+CHECKS = [helper, other_code.later]
+TABLE = {"check": helper}
+
+class Client:
+    def call(self, x):
+        return x
+
+def run(x):
+    def inner():
+        return [check(x) for check in CHECKS]
+    return inner(), TABLE["check"](x), other_code.other(x), Client().call(x), unknown(x)
+""",
+    "other_code": """
+import json
+
+def helper(x):
+    return x
+
+def later(x):
+    return x + 1
+
+def other(x):
+    return json.dumps(x)
+""",
+}
+
+
+def _imported(folder, monkeypatch, changes=()):
+    monkeypatch.syspath_prepend(str(folder))
+    for name, text in USER.items():
+        for old, new in changes:
+            text = text.replace(old, new)  # noqa: PLW2901
+        (folder / f"{name}.py").write_text(text)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    importlib.invalidate_caches()
+    return importlib.import_module("agent_code").run
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        (("return x\n\ndef later", "return 2 * x\n\ndef later"), False),
+        (("x + 1", "x + 2"), False),
+        (("json.dumps(x)", "json.dumps([x])"), False),
+        (
+            ("    def call(self, x):\n        return x", "    def call(self, x):\n        pass"),
+            False,
+        ),
+        (("[check(x) for", "[check(2) for"), False),
+        (("unknown(x)", "unknown(x, x)"), False),
+        (("nothing of it", ""), True),
+    ],
+)
+def test_the_code_of_user_modules_counts(tmp_path, monkeypatch, change, same):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    before = code_digest(_imported(tmp_path / "a", monkeypatch))
+    after = code_digest(_imported(tmp_path / "b", monkeypatch, [change]))
+    assert (before == after) == same
+
+
+def test_functions_without_a_home_and_cells_without_a_value():
+    space = {"__name__": None}
+    exec("def made(x):\n    return x", space)  # noqa: S102
+    space["made"].__module__ = None
+    assert code_digest(space["made"])
+
+    def outer():
+        def inner():
+            return empty
+
+        digest = code_digest(inner)
+        empty = 1
+        return digest, empty
+
+    assert outer()[0]

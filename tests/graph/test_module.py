@@ -448,6 +448,13 @@ def test_a_state_goes_through_json(value):
     assert other.state_dict() == module.state_dict()
 
 
+def test_numbers_without_a_literal_and_tuples_of_them():
+    module = Exported()
+    module.load_state_dict({"self:value": {"a": (float("inf"), [-float("inf")])}})
+    other = installed(module.export(), Exported())
+    assert other.value.data == {"a": [float("inf"), [-float("inf")]]}
+
+
 def test_a_module_without_parameters_is_exported_too():
     assert installed(Module().export(), Module()).state_dict() == {}
 

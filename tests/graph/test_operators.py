@@ -518,3 +518,17 @@ def test_a_node_that_is_taken_out_of_an_object_is_its_value():
     assert made.parents == (inner,)
     taken = made.text
     assert (taken.data, taken.backward("x").parameters) == (5, (inner,))
+
+
+def test_operands_inside_containers_are_noted_where_they_are_used():
+    p, q = node([1], trainable=True), node(2, trainable=True)
+    assert bundle(lambda: (p + [q]).data)().parents == (p, q)  # noqa: RUF005 (an operator)
+
+
+def test_an_attribute_that_is_called_like_a_method_of_a_string():
+    class Row:
+        count, keys = 3, "mine"
+
+    p = Parameter(Row(), kind="value")
+    traced(p.count, 3, p)
+    traced(p.keys, "mine", p)

@@ -372,3 +372,17 @@ def test_a_failure_is_shown_in_full():
     text = caught.value.node.backward("failed").to_program()
     assert "find = find(key=p)\n    # gave (KeyError) 'x'\n" in text
     assert "[find] Look it up." in text
+
+
+def test_a_step_that_was_only_named_is_shown_where_there_is_room():
+    p = node(1, trainable=True, name="p")
+    shared = p
+    for _ in range(60):
+        shared = shared + p
+    first, second = subgraph({shared * 2: Feedback("a")}), subgraph({shared * 3: Feedback("b")})
+    program = Program([p])
+    short = program.trace(first, 200)
+    assert "left out" in short
+    whole = program.trace(second)
+    assert whole.count("\n    # gave ") == 61 - short.count("\n    # gave ") + 1
+    assert program.trace(second).count("\n    # gave ") == 0  # all of it has been shown

@@ -212,10 +212,8 @@ class Operator(Generic[_P, _R]):
         return self._labels.setdefault(key, (*names, *map(str, named), *source))
 
     def implementation(self) -> Callable[..., Any]:
-        """The user's own function, or what stands for it once its source has changed."""
-        if self.parameter is None:
-            return self.function
-        source = cast("str", self.parameter.peek())
+        """The function of a trainable operator: the user's own, until its source has changed."""
+        source = cast("str", cast("Parameter", self.parameter).peek())
         if source == self._source:
             return self.function
         if self._unsafe:

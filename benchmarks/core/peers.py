@@ -1,0 +1,53 @@
+"""The peers' environments: built once, each by itself, outside the project's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = ROOT / ".venv-benchmarks"
+PINS = Path(__file__).parent / "pins"
+OURS = "trace_bridge"
+
+# What a peer's metadata asks for and nothing here imports is left out of its pins: for trace-opt
+# scikit-learn and xgboost, for textgrad datasets, gdown and pandas. That is most of a gigabyte.
+
+
+def interpreter(side: str) -> Path:
+    """The Python of a side, with everything that the side needs installed.
+
+    Raises:
+        subprocess.CalledProcessError: if the environment cannot be built.
+    """
+    if side == OURS:
+        return Path(sys.executable)
+    folder, wanted = ENVIRONMENTS / side, (PINS / f"{side}.txt").read_text(encoding="utf-8")
+    python, stamp = folder / "bin" / "python", folder / "installed.txt"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != _stamp(wanted):
+        print(f"building {folder.relative_to(ROOT)}", flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        install = ["-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps"]
+        subprocess.run([python, *install, "-r", str(PINS / f"{side}.txt")], check=True)
+        stamp.write_text(_stamp(wanted), encoding="utf-8")
+    return python
+
+
+def _stamp(pins: str) -> str:
+    return f"# {sys.version_info.major}.{sys.version_info.minor}\n{pins}"
+
+
+def surroundings(home: Path) -> Mapping[str, str]:
+    """The variables that every process of the benchmark runs with; ``home`` takes their files."""
+    mine = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    return {
+        **mine,
+        "PYTHONPATH": str(ROOT),
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # or litellm asks the network for prices
+        "TEXTGRAD_LOG_DIR": str(home / "logs"),
+    }

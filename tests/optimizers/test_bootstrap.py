@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_bridge.graph import Feedback, Node, Parameter, bundle, canonical, node, subgraph
-from trace_bridge.graph.node import Edge, Evidence
+from trace_bridge.graph.edge import Edge, Evidence
 from trace_bridge.optimizers.base import Trial
 from trace_bridge.optimizers.bootstrap import Bootstrap
 from trace_bridge.recording import Recorder, link

@@ -3,11 +3,12 @@
 from trace_bridge.graph.backward import Subgraph, subgraph
 from trace_bridge.graph.bundle import Operator, bundle
 from trace_bridge.graph.context import no_trace
+from trace_bridge.graph.edge import Edge, Evidence
 from trace_bridge.graph.errors import ExecutionError
 from trace_bridge.graph.feedback import Feedback, FeedbackLike, as_feedback
 from trace_bridge.graph.kinds import Kind, kind_named, register_kind
 from trace_bridge.graph.module import Module, model
-from trace_bridge.graph.node import Edge, Evidence, Node
+from trace_bridge.graph.node import Node
 from trace_bridge.graph.operators import LostEdgeWarning
 from trace_bridge.graph.parameter import Parameter, node
 from trace_bridge.graph.serial import dump_subgraph, load_subgraph

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from trace_bridge.graph.feedback import Feedback
 
 if TYPE_CHECKING:
-    from trace_bridge.graph.node import Edge, Node
+    from trace_bridge.graph.edge import Edge
+    from trace_bridge.graph.node import Node
     from trace_bridge.graph.parameter import Parameter
 
 _order = attrgetter("order")

@@ -164,8 +164,10 @@ class Operator(Generic[_P, _R]):
         token = _scope.set(scope)
         try:
             function: Callable[..., Any] = self.function
-            if self.parameter is not None and self.parameter.peek() is not self._source:
-                function = self.implementation()
+            if self.parameter is not None:
+                source = self.parameter.peek()
+                if source is not self._source:  # the same text or another one
+                    function = self._rebuilt.get(source) or self.implementation()  # pyright: ignore[reportArgumentType] a str
             if self.owner is not None:
                 values.insert(0, self.owner)
             output = function(*values, **named)
@@ -217,7 +219,11 @@ class Operator(Generic[_P, _R]):
         if source == self._source:
             return self.function
         if self._unsafe:
-            return self._rebuild(source)
+            function = rebuild(self.function, source)
+            if len(self._rebuilt) >= _KEPT:  # the oldest goes
+                self._rebuilt.pop(next(iter(self._rebuilt)), None)
+            self._rebuilt[source] = function
+            return function
         runner = code_runner.get()
         if runner is None:
             msg = (
@@ -227,15 +233,6 @@ class Operator(Generic[_P, _R]):
             )
             raise UnsafeCodeError(msg)
         return lambda *args, **kwargs: runner.run(source, self.op, args, kwargs)
-
-    def _rebuild(self, source: str) -> Callable[..., Any]:
-        found = self._rebuilt.get(source)
-        if found is None:
-            found = rebuild(self.function, source)
-            if len(self._rebuilt) >= _KEPT:  # the oldest goes
-                self._rebuilt.pop(next(iter(self._rebuilt)), None)
-            self._rebuilt[source] = found
-        return found
 
 
 @overload

@@ -19,8 +19,9 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from trace_bridge.graph import context
+from trace_bridge.graph.edge import Edge, Evidence
 from trace_bridge.graph.errors import ExecutionError
-from trace_bridge.graph.node import ATOMS, Edge, Evidence, Node, linked, nodes_in, unwrap
+from trace_bridge.graph.node import ATOMS, Node, linked, nodes_in, unwrap
 from trace_bridge.graph.source import described
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from json.encoder import encode_basestring as _quoted
 from typing import cast
 
 from trace_bridge.graph.backward import Subgraph
-from trace_bridge.graph.node import Edge, Node
+from trace_bridge.graph.edge import Edge
+from trace_bridge.graph.node import Node
 from trace_bridge.graph.values import canonical, jsonable
 
 _CUT = " …[{} characters left out]… "

@@ -9,14 +9,14 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from enum import StrEnum
 from operator import is_
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from trace_bridge.graph import context
 from trace_bridge.graph.backward import Subgraph, subgraph
+from trace_bridge.graph.edge import Edge, Evidence
 from trace_bridge.graph.feedback import FeedbackLike, as_feedback
-from trace_bridge.graph.operators import Operators
+from trace_bridge.graph.operators import KNOWN, Attributes, Operators
 
 if TYPE_CHECKING:
     from typing import Self
@@ -26,29 +26,6 @@ _order = itertools.count().__next__  # atomic: an order over all threads, parent
 ATOMS = frozenset({str, int, float, bool, bytes, complex, type(None)})  # hold no nodes
 _CONTAINERS = frozenset({list, tuple, set, frozenset})
 _T = TypeVar("_T")
-
-
-class Evidence(StrEnum):
-    """Why an edge is believed to exist, strongest first."""
-
-    ARGUMENT = "argument"  # passed as an argument to a traced operation
-    IDENTITY = "identity"  # the very object that the parent returned
-    TEXT = "text"  # the parent's text stands in the value
-    WORDS = "words"  # some run of the parent's words stands in the value
-    READ = "read"  # the parent was read before, and nothing else explains why
-
-    @property
-    def weak(self) -> bool:
-        """Whether the edge is a guess that an optimizer may want to leave out."""
-        return self in (Evidence.WORDS, Evidence.READ)
-
-
-class Edge(NamedTuple):
-    """One dependency: the node depended on, under which name, and why we believe it."""
-
-    node: Node
-    label: str
-    evidence: Evidence
 
 
 class Node(Operators):
@@ -66,6 +43,11 @@ class Node(Operators):
         "op", "order", "requires_grad",
     )  # fmt: skip
     trainable = False
+    opaque: ClassVar[type[Node]]  # the class for values of which the attributes are not known
+
+    def __new__(cls, data: object, *_: object, **__: object) -> Self:  # pyright: ignore[reportInconsistentConstructor]
+        """A node, of the class that fits the value."""
+        return cast("Self", object.__new__(cls if type(data) in KNOWN else cls.opaque))
 
     def __init__(
         self,
@@ -117,8 +99,11 @@ class Node(Operators):
         order = self.order
         for parent in self._parents:
             if parent.order > order:  # changed in place since
-                return tuple(parent.before(order) for parent in self._parents)
+                return self._former_parents()
         return self._parents
+
+    def _former_parents(self) -> tuple[Node, ...]:
+        return tuple(parent.before(self.order) for parent in self._parents)
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -220,7 +205,16 @@ class Node(Operators):
         return _leaf, (self._data, self.op, self.name, self.description)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.peek()!r}, op={self.op!r})"
+        return f"{'Parameter' if self.trainable else 'Node'}({self.peek()!r}, op={self.op!r})"
+
+
+class _Opaque(Attributes, Node):
+    """A node over an object: its attributes are the object's."""
+
+    __slots__ = ()
+
+
+Node.opaque = _Opaque
 
 
 def _leaf(data: object, op: str, name: str, description: str) -> Node:
@@ -269,7 +263,7 @@ def linked(
     ``traced`` it has no parents.
     """
     # Each call and each operator comes here: what can be shared or left out is.
-    made = _new(Node)
+    made = _new(Node if type(data) in KNOWN else _Opaque)
     needed = constants = False
     if reads:
         needed = any(edge.node.requires_grad for edge in reads)
@@ -293,14 +287,14 @@ def linked(
                     item = _constant(item, labels[len(parents)])  # noqa: PLW2901
                 parents.append(item)
             operands = tuple(parents)
-        made.requires_grad = True
-        made._parents = operands  # pyright: ignore[reportAttributeAccessIssue] all of them nodes now
-        made.labels = labels
         made._evidence = ()
         if reads:
             made._evidence = (Evidence.ARGUMENT,) * len(labels) + tuple([e.evidence for e in reads])
-            made._parents += tuple([edge.node for edge in reads])
-            made.labels += tuple([edge.label for edge in reads])
+            operands = (*operands, *[edge.node for edge in reads])
+            labels = (*labels, *[edge.label for edge in reads])
+        made.requires_grad = True
+        made._parents = operands  # pyright: ignore[reportAttributeAccessIssue] all of them nodes now
+        made.labels = labels
     else:
         made.requires_grad = False
         made._parents = made.labels = made._evidence = ()
@@ -313,7 +307,7 @@ def linked(
 
 
 def _constant(value: object, name: str) -> Node:
-    made = _new(Node)
+    made = _new(Node if type(value) in KNOWN else _Opaque)
     made._parents = made.labels = made._evidence = ()
     made._data = value
     made.op = "constant"

@@ -128,12 +128,6 @@ class Operators:
         """Call the value."""
         return self.derive("call", operator.call, self, *args, **kwargs)
 
-    def __getattr__(self, name: str) -> Any:
-        # protocols are looked up by name: do not pretend to have them
-        if name[:2] == "__":
-            raise AttributeError(name)
-        return _attribute(self, name)
-
     def __setitem__(self, key: object, value: object) -> None:
         self.change("setitem", operator.setitem, key, value)
 
@@ -210,6 +204,22 @@ def _second(_container: object, value: object) -> object:
     return value
 
 
+class Attributes(Operators):
+    """Any attribute of the value, for values of which we do not know the attributes.
+
+    Python is several times slower at each attribute of a class that has ``__getattr__``, which
+    plain nodes therefore do without: they have all attributes of Python's own types.
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        # protocols are looked up by name: do not pretend to have them
+        if name[:2] == "__":
+            raise AttributeError(name)
+        return _attribute(self, name)
+
+
 def _attribute(node: Operators, name: str) -> Any:
     """An attribute of the value; a method as a function that records its calls."""
     data = node.peek()
@@ -258,7 +268,9 @@ def _forwarded(name: str) -> property:
     return property(get)
 
 
-# found like this, they cost half of what __getattr__ costs, which is asked last
-for _name in {*dir(str), *dir(list), *dir(dict), *dir(set)}:
+# Python's own types, with all their attributes
+KNOWN = frozenset({str, bytes, bytearray, int, float, bool, complex, type(None)})
+KNOWN |= {list, tuple, dict, set, frozenset}
+for _name in {name for known in KNOWN for name in dir(known)}:
     if not _name.startswith("_"):
         setattr(Operators, _name, _forwarded(_name))

@@ -8,8 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 from trace_bridge.graph import context
+from trace_bridge.graph.edge import Edge, Evidence
 from trace_bridge.graph.kinds import kind_named
-from trace_bridge.graph.node import Edge, Evidence, Node, nodes_in, unwrap
+from trace_bridge.graph.node import Node, nodes_in, unwrap
+from trace_bridge.graph.operators import Attributes
 from trace_bridge.graph.values import canonical
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ class Parameter(Node):
 
     __slots__ = ("_check", "_depth", "_initial", "choices", "constraint", "feedback", "kind")
     trainable = True
+
+    def __new__(cls, value: object, *_: object, **__: object) -> Self:  # pyright: ignore[reportInconsistentConstructor]
+        """A parameter, of the class that fits the value."""
+        return super().__new__(cls, value)
 
     def __init__(
         self,
@@ -114,6 +120,13 @@ class Parameter(Node):
     def __reduce__(self) -> tuple[object, ...]:
         names = self.kind, self.description, self.constraint
         return _restored, (self._data, self.name, *names, self._check, self.choices)
+
+
+class _OpaqueParameter(Attributes, Parameter):
+    __slots__ = ()
+
+
+Parameter.opaque = _OpaqueParameter
 
 
 def _restored(value: object, name: str, *rest: Any) -> Parameter:

@@ -174,25 +174,25 @@ class Program:
     def _steps(self, graph: Subgraph) -> list[str]:
         """All steps. This loop is what takes the time of a prompt: it is kept tight."""
         names, pending, limit = self._names, self._pending, self.limit
-        name_of, small = names.__getitem__, 10 ** min(18, self.limit - 1)
-        identify, some = self._identify, graph.keep is not None
+        small, wished, some = 10 ** min(18, limit - 1), self._wished, graph.keep is not None
         templates: dict[tuple[str, ...], str] = {}
         lines: list[str] = []
         for node in graph.nodes:
             if node in names and node not in pending:
                 continue
             data = _data(node, graph) if node.trainable else node.peek()
-            if type(data) is int and -small < data < small:
-                value = repr(data)
-                if node.op == "constant" == node.name:
-                    names[node] = value
-                    continue
-            else:
-                value = shown(data, limit, _NEWLINE)
-                if node.op == "constant" and _is_literal(node):
-                    names[node] = value
-                    continue
-            name = names[node] if node in pending else identify(node)
+            plain = type(data) is int and -small < data < small
+            value = str(data) if plain else shown(data, limit, _NEWLINE)
+            if node.op == "constant" == node.name and (plain or _is_literal(node)):
+                names[node] = value
+                continue
+            number = wished.get(node.name)
+            name = f"{node.name}_{number}"
+            if number is None or name in wished or node in pending:
+                name = names[node] if node in pending else self._identify(node)
+            else:  # as _identify does, where others had the same wish
+                wished[node.name] = number + 1
+                names[node] = name
             parents, labels = inputs(node, graph) if some else (node.parents, node.labels)
             if not parents:
                 lines.append(f"{name} = {value}")
@@ -201,7 +201,10 @@ class Program:
             if template is None:
                 signs = [f"{label.replace('%', '%%')}=%s" if label else "%s" for label in labels]
                 template = templates[labels] = ", ".join(signs)
-            arguments = template % (*map(name_of, parents),)
+            if len(parents) == 2:  # most often, and this is worth a tenth of the time
+                arguments = template % (names[parents[0]], names[parents[1]])
+            else:
+                arguments = template % tuple([names[parent] for parent in parents])
             lines.append(f"{name} = {node.op}({arguments}){_GAVE}{value}")
         if pending:
             pending.difference_update(graph.nodes)

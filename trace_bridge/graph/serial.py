@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from trace_bridge.graph.backward import Subgraph
+from trace_bridge.graph.edge import Edge, Evidence
 from trace_bridge.graph.feedback import Feedback
-from trace_bridge.graph.node import Edge, Evidence, Node
+from trace_bridge.graph.node import Node
 from trace_bridge.graph.parameter import Parameter
 from trace_bridge.graph.values import JSON, jsonable
 

@@ -190,11 +190,17 @@ def _failing_lines(
     if not found:
         return ""
     code, failed = found[-1]
-    try:
-        lines, first = inspect.getsourcelines(code)
-    except (OSError, TypeError):  # typed into a shell, or made by exec
+    lines = list(_lines_of(code))
+    if not lines:  # typed into a shell, or made by exec
         return ""
-    lines[failed - first] = f"{lines[failed - first].rstrip()}  # <-- {cause.__name__}\n"
-    while lines and lines[0].lstrip().startswith("@"):
+    at = failed - code.co_firstlineno
+    lines[at] = f"{lines[at].rstrip()}  # <-- {cause.__name__}\n"
+    while lines[0].lstrip().startswith("@"):
         del lines[0]
     return _dedented("".join(lines)).rstrip()
+
+
+@functools.lru_cache(maxsize=64)
+def _lines_of(code: types.CodeType) -> Sequence[str]:
+    # inspect.getsource would look through all modules for the file
+    return inspect.getblock(linecache.getlines(code.co_filename)[code.co_firstlineno - 1 :])

@@ -14,7 +14,7 @@ $(OLDEST)/%: PINS := constraints-oldest.txt
 PIP := python -m pip install -qq
 
 .NOTPARALLEL:  # the stamps share one environment
-.PHONY: help demo test check check-all static coverage readme constraints clean
+.PHONY: help demo test check check-all static coverage readme constraints benchmark-core clean
 
 help:
 	@echo "make demo       set up, install the small embedded model, run the demonstration"
@@ -23,6 +23,7 @@ help:
 	@echo "make check-all  the same, slow tests too, and all tests with the oldest dependencies"
 	@echo "make coverage   which lines the tests reach"
 	@echo "make readme     run the demo and show its output in the README"
+	@echo "make benchmark-core  the graph core beside its peers (some minutes; builds their environments)"
 
 demo: $(VENV)/.demo $(VENV)/.model
 	@$(VENV)/bin/python -m examples.demo
@@ -51,6 +52,10 @@ coverage: $(VENV)/.test $(VENV)/.model
 readme: $(VENV)/.demo $(VENV)/.model
 	@rm -f .trace_bridge/demo.sqlite*
 	@$(VENV)/bin/python -m examples.demo 2>&1 | $(VENV)/bin/python docs/show_demo.py
+
+# Fails if a row that must hold does not; for a short run: .venv/bin/python -m benchmarks.core --quick
+benchmark-core: $(VENV)/.demo
+	@$(VENV)/bin/python -m benchmarks.core
 
 # Needs uv. Pins the newest versions, for every platform, and names no package index.
 constraints:

@@ -45,11 +45,11 @@ class Node(Operators):
     trainable = False
     opaque: ClassVar[type[Node]]  # the class for values of which the attributes are not known
 
-    def __new__(cls, data: object, *_: object, **__: object) -> Self:  # pyright: ignore[reportInconsistentConstructor]
+    def __new__(cls, data: object, *_: object, **__: object) -> Self:
         """A node, of the class that fits the value."""
         return cast("Self", object.__new__(cls if type(data) in KNOWN else cls.opaque))
 
-    def __init__(
+    def __init__(  # pyright: ignore[reportInconsistentConstructor] __new__ looks at the value only
         self,
         data: object,
         op: str = "input",

@@ -269,8 +269,10 @@ def _forwarded(name: str) -> property:
 
 
 # Python's own types, with all their attributes
-KNOWN = frozenset({str, bytes, bytearray, int, float, bool, complex, type(None)})
-KNOWN |= {list, tuple, dict, set, frozenset}
+KNOWN = frozenset(
+    {str, bytes, bytearray, int, float, bool, complex, type(None)}
+    | {list, tuple, dict, set, frozenset}
+)
 for _name in {name for known in KNOWN for name in dir(known)}:
     if not _name.startswith("_"):
         setattr(Operators, _name, _forwarded(_name))

@@ -35,11 +35,11 @@ class Parameter(Node):
     __slots__ = ("_check", "_depth", "_initial", "choices", "constraint", "feedback", "kind")
     trainable = True
 
-    def __new__(cls, value: object, *_: object, **__: object) -> Self:  # pyright: ignore[reportInconsistentConstructor]
+    def __new__(cls, value: object, *_: object, **__: object) -> Self:
         """A parameter, of the class that fits the value."""
         return super().__new__(cls, value)
 
-    def __init__(
+    def __init__(  # pyright: ignore[reportInconsistentConstructor] __new__ looks at the value only
         self,
         value: object,
         name: str = UNNAMED,

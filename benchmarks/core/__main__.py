@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.core.process import WorkerError
@@ -27,11 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     settings = Settings()
     if chosen.quick:
-        settings = Settings(rounds=5, patience=1, cap=2, largest=10_000)
+        settings = Settings(rounds=5, patience=1, cap=1, largest=10_000)
     if chosen.large:
         settings = Settings(largest=1_000_000)
     if chosen.cap:
-        settings = Settings(settings.rounds, settings.patience, chosen.cap, settings.largest)
+        settings = replace(settings, cap=chosen.cap)
     with tempfile.TemporaryDirectory(prefix="benchmark-core-") as home:
         session = Session(settings, Path(home))
         try:

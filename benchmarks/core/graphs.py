@@ -176,7 +176,7 @@ def training(side: Any, loops: int, *, memory: bool = False) -> dict[str, float]
     With ``memory``, how many bytes each adds for good; else, how long they take.
     """
     ops = operations(side)
-    parameter = ops.node("0", name="p", trainable=True)
+    parameter = _parameter(ops)
     optimizer, said = side.optimizer(parameter)
 
     def iterations(count: int) -> None:

@@ -33,7 +33,7 @@ def rows(session: Session) -> Iterator[Row]:
     bare, (count, _) = 0.0, _modules(session, OURS, "")
     for what, ours, peer, theirs, wanted in pairs:
         took: dict[str, list[float]] = {"bare": [], "ours": [], "theirs": []}
-        for _ in range(3):
+        while sum(took["theirs"]) < session.settings.patience and len(took["theirs"]) < 5:
             idle = _child(session, OURS, "pass")
             took["bare"].append(idle)
             took["ours"].append(_child(session, OURS, ours) - idle)

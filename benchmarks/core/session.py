@@ -11,7 +11,7 @@ from benchmarks.core.arithmetic import Ratio, paired
 from benchmarks.core.peers import OURS
 from benchmarks.core.process import Worker
 
-ROUND = 0.03  # CPU seconds that one round of a short case takes
+ROUND = 0.02  # CPU seconds that one round of a short case takes
 TRIAL = 0.002  # CPU seconds from which a trial says how many loops that are
 
 
@@ -26,9 +26,9 @@ class Settings:
         largest: operations of the largest graphs of ours.
     """
 
-    rounds: int = 21
+    rounds: int = 15
     patience: float = 6.0
-    cap: float = 10.0
+    cap: float = 5.0
     largest: int = 100_000
 
     @property

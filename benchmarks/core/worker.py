@@ -93,6 +93,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
     side = SIDES[sys.argv[1]]()
+    gc.collect()
+    gc.freeze()  # what libraries load is no garbage, and not to be searched in each round
     print(json.dumps(side.versions), file=answers, flush=True)
     for line in sys.stdin:
         request: dict[str, Any] = json.loads(line)

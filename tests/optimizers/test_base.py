@@ -228,3 +228,55 @@ def test_the_plan_of_an_optimizer_that_says_nothing():
     plan = Appending().plan([])
     assert (plan.optimizer, plan.minibatch, plan.proposals, plan.gated) == ("appending", 6, 1, True)
     assert Appending().settings() == {"optimizer": "appending", "seed": 0, "model": None}
+
+
+class Fixed(Optimizer):
+    """Proposes one number after the other."""
+
+    name = "fixed"
+
+    def __init__(self, parameters, interrupt=()):
+        super().__init__(parameters)
+        self.seen, self.interrupt, self.ended = [], interrupt, False
+
+    async def propose(self, subgraphs, parameters, history, n=1):
+        self.seen.append([trial.number for trial in history])
+        if len(self.seen) in self.interrupt:
+            try:
+                asyncio.get_running_loop().call_soon(_interrupt)
+                await asyncio.sleep(60)
+            finally:
+                self.ended = True
+        [parameter] = parameters
+        return [Proposal((Change(parameter.name, parameter.base, parameter.base + 1),))]
+
+
+def _interrupt():
+    raise KeyboardInterrupt
+
+
+def _step(optimizer, score):
+    [parameter] = optimizer.parameters
+    optimizer.zero_feedback()
+    optimizer.backward(parameter + 1, score)
+    return optimizer.step()
+
+
+def test_a_loop_of_steps_remembers_the_best_and_the_latest_trials():
+    optimizer = Fixed([node(0, trainable=True, name="p")])
+    for number in range(60):
+        _step(optimizer, 1.0 if number == 3 else 0.1)
+    assert len(optimizer.seen[-1]) == 21  # with the trial of the step itself
+    assert 3 in optimizer.seen[-1]
+    assert optimizer.seen[-1][-5:] == [55, 56, 57, 58, 59]
+
+
+def test_an_interrupted_step_ends_its_work_and_can_be_repeated():
+    optimizer = Fixed([node(0, trainable=True, name="p")], interrupt=[2])
+    _step(optimizer, 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        _step(optimizer, 0.0)
+    assert optimizer.ended
+    assert optimizer.parameters[0].base == 1
+    _step(optimizer, 0.0)
+    assert optimizer.parameters[0].base == 2

@@ -15,10 +15,11 @@ from functools import lru_cache
 from itertools import accumulate, groupby
 
 from trace_bridge.graph.backward import Subgraph
-from trace_bridge.graph.drawing import inputs, level, nearest, shortened, shown
+from trace_bridge.graph.drawing import inputs, nearest
 from trace_bridge.graph.kinds import kind_named
 from trace_bridge.graph.node import Node
 from trace_bridge.graph.parameter import Parameter
+from trace_bridge.graph.shown import level, shortened, shown
 
 _SHORT = 80  # characters to which values are shortened before steps are left out
 _LINE = 60  # characters to which lines are shortened before some are left out
@@ -182,7 +183,10 @@ class Program:
                 continue
             data = _data(node, graph) if node.trainable else node.peek()
             plain = type(data) is int and -small < data < small
-            value = str(data) if plain else shown(data, limit, _NEWLINE)
+            if plain or (type(data) is str and len(data) <= limit and "\n" not in data):
+                value = str(data)
+            else:
+                value = shown(data, limit, _NEWLINE)
             if node.op == "constant" == node.name and (plain or _is_literal(node)):
                 names[node] = value
                 continue

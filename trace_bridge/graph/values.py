@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -50,6 +49,8 @@ def canonical(value: object) -> str:
 
 def digest(*values: object) -> str:
     """A key for ``values``: 128 bits of SHA-256 over their canonical JSON, in hex."""
+    import hashlib
+
     text = "\x1f".join(map(canonical, values))
     # a cut-off reply may end in half a character, which is no UTF-8
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from trace_bridge.graph import FeedbackLike, Node, Operator, Parameter, Subgraph, canonical
 from trace_bridge.graph.paths import join_path
 from trace_bridge.llm.base import LLM, Usage
 
+if TYPE_CHECKING:
+    import asyncio
+
 _T = TypeVar("_T")
+_KEPT = 20  # trials that a loop of ``step()`` remembers
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,9 @@ class Optimizer(ABC):
         self.llm = llm
         self.seed = seed
         self._trials: list[Trial] = []
+        self._steps = 0
         self._stepped = Proposal(())
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @abstractmethod
     async def propose(
@@ -191,23 +196,51 @@ class Optimizer(ABC):
         named = {parameter.name: parameter for parameter in self.parameters}
         scores = {i: graph.score for i, graph in enumerate(found)}
         trial = Trial(
-            len(self._trials),
+            self._steps,
             {name: parameter.base for name, parameter in named.items()},
             {i: score for i, score in scores.items() if score is not None},
-            "stepped" if self._trials else "original",
+            "stepped" if self._steps else "original",
             self._stepped,
         )
         history = [*self._trials, trial]
-        proposals = run_sync(self.propose(found, self.parameters, history, 1))
+        proposals = self._run(self.propose(found, self.parameters, history, 1))
         proposal = proposals[0] if proposals else Proposal((), optimizer=self.name)
         for path, value in proposal.state.items():
             named[path].set(value)
-        self._trials, self._stepped = history, proposal
+        self._trials, self._stepped, self._steps = _best(history), proposal, self._steps + 1
         return proposal
+
+    def _run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """As ``run_sync``, in one loop for all steps: making one costs 100 operations."""
+        import asyncio
+
+        if _in_event_loop():
+            return run_sync(coroutine)
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            weakref.finalize(self, self._loop.close)
+        task = self._loop.create_task(coroutine, context=copy_context())
+        try:
+            return self._loop.run_until_complete(task)
+        finally:
+            if not task.done():  # Ctrl-C
+                task.cancel()
+                self._loop.run_until_complete(asyncio.wait([task]))
+
+
+def _best(history: Sequence[Trial]) -> list[Trial]:
+    """The trials without the worst of the older half, if they are too many."""
+    if len(history) <= _KEPT:
+        return list(history)
+    worst = min(history[: _KEPT // 2], key=lambda trial: (trial.score or 0, trial.number))
+    return [trial for trial in history if trial is not worst]
 
 
 def run_sync(coroutine: Coroutine[Any, Any, _T]) -> _T:
     """Run a coroutine to its end, also where an event loop is running already (a notebook)."""
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
     if not _in_event_loop():
         return asyncio.run(coroutine)
     with ThreadPoolExecutor(1) as pool:
@@ -215,6 +248,8 @@ def run_sync(coroutine: Coroutine[Any, Any, _T]) -> _T:
 
 
 def _in_event_loop() -> bool:
+    import asyncio
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:

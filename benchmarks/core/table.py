@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -95,9 +95,8 @@ def heading(title: str, peer: str) -> str:
     return f"\n{title}\n{names}"
 
 
-def summary(rows: Sequence[Row]) -> str:
-    """How many of the rows that must hold do, and which do not."""
-    bound = [row for row in rows if row.verdict]
-    missed = [row for row in bound if not row.held]
-    said = f"{len(bound) - len(missed)} of {len(bound)} rows hold"
-    return "\n".join([said, *(f"MISSED: {row.what}" for row in missed)])
+def summary(groups: Mapping[str, Sequence[Row]]) -> str:
+    """How many of the rows that must hold do, and which do not, by the titles of their groups."""
+    bound = [(title, row) for title, rows in groups.items() for row in rows if row.verdict]
+    missed = [f"MISSED: {title}: {row.what.strip()}" for title, row in bound if not row.held]
+    return "\n".join([f"{len(bound) - len(missed)} of {len(bound)} rows hold", *missed])

@@ -100,7 +100,7 @@ def test_the_table_is_printed_as_it_is_made_and_a_dead_worker_is_a_miss(
 
     monkeypatch.setitem(rows.TABLE, "calls", ("Calls", "trace-opt", dies))
     made = measured(Session(Settings(), tmp_path), ["calls"])
-    assert [row.verdict for row in made] == ["", "MISSED"]
+    assert [row.verdict for row in made["Calls"]] == ["", "MISSED"]
     printed = capsys.readouterr().out
     assert "trace-opt: no answer" in printed
     assert "all models are stubs" in printed
@@ -114,4 +114,4 @@ def test_it_fails_when_a_row_is_missed(monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         main(["--quick", "--rows", "calls", "below"])
     assert end.value.code == 1
-    assert "MISSED: y" in capsys.readouterr().out
+    assert "MISSED: Below: y" in capsys.readouterr().out

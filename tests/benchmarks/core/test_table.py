@@ -55,5 +55,6 @@ def test_the_heading_names_the_peer():
 
 
 def test_the_summary_counts_what_has_to_hold_and_names_what_does_not():
-    rows = [Row("fast", value=40, goal=FASTER), Row("slow", value=4, goal=FASTER), Row("shown")]
-    assert summary(rows) == "1 of 2 rows hold\nMISSED: slow"
+    fast, slow = Row("fast", value=40, goal=FASTER), Row("  slow", value=4, goal=FASTER)
+    groups = {"Calls": [fast, slow], "Shown": [Row("shown")]}
+    assert summary(groups) == "1 of 2 rows hold\nMISSED: Calls: slow"

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from trace_bridge.graph import (
     Feedback,
     Module,
-    Node,
     bundle,
     dump_subgraph,
     load_subgraph,
@@ -27,6 +26,8 @@ from trace_bridge.graph import (
     node,
     subgraph,
 )
+from trace_bridge.llm.base import CallableLLM
+from trace_bridge.optimizers.optoprime import OptoPrime
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -56,9 +57,9 @@ def ask(prompt, question=""):
 
 @bundle
 async def later(value, by):
-    """Give the sum, after others have run."""
+    """Give the sum, while others run; ``by`` may be what gives a number."""
     await asyncio.sleep(0)
-    total = value + by.data if isinstance(by, Node) else value + by
+    total = value + (by() if callable(by) else by)
     await asyncio.sleep(0)
     return total
 
@@ -133,7 +134,7 @@ async def check_tasks(number):
     @bundle
     async def everything():
         async with asyncio.TaskGroup() as group:
-            one = group.create_task(later(0, p))
+            one = group.create_task(later(0, lambda: p.data))
             other = group.create_task(asyncio.to_thread(in_another_loop))
         return one.result().data + other.result() + q.data
 
@@ -260,6 +261,23 @@ def check_nothing_is_left(function, first=100, times=200):
     tracemalloc.stop()
     assert size / times < 100  # dictionaries that are resized meanwhile, and so on
     assert count < times / 10
+
+
+def test_an_iteration_of_training_leaves_nothing():
+    p, values = node("0", trainable=True, name="p"), itertools.cycle("1234567")
+
+    def reply(messages):
+        assert "ask" in messages[-1]["content"]
+        return f'<variable name="p">\n{next(values)}\n</variable>'
+
+    optimizer = OptoPrime([p], CallableLLM(reply))
+
+    def train():
+        optimizer.backward(iteration(p), "bad")
+        assert optimizer.step().state
+        optimizer.zero_feedback()
+
+    check_nothing_is_left(train, first=500)  # the optimizer keeps some trials
 
 
 class Counter:

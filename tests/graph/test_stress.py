@@ -11,6 +11,7 @@ import weakref
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -289,9 +290,31 @@ class Counter:
     def advance(self):
         self.state = self.state[:1]
 
+    def in_place(self):
+        self.state[0] = 1
+
+    def stream(self):
+        yield self.advance()
+
+    async def later(self):
+        self.advance()
+
+    def fail(self):
+        self.advance()
+        raise KeyError
+
+
+def ended(call, how):
+    with pytest.raises(how):
+        call()
+
 
 CALLS = {
     "advance": lambda step: step(),
+    "in_place": lambda step: step(),
+    "stream": lambda step: list(step()),
+    "later": lambda step: ended(partial(step().send, None), StopIteration),
+    "fail": lambda step: ended(step, KeyError),
 }
 
 

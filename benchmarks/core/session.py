@@ -103,6 +103,8 @@ class Session:
 
         Also gives where it stopped and why, or nothing.
         """
+        # what is imported at first use must not count as work on the smallest graph
+        self[side].ask(case, count=10, **arguments)
         found: dict[int, dict[str, Any]] = {}
         capped = None if side == OURS else self.settings.cap
         for count in sizes:

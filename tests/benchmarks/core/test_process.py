@@ -74,10 +74,11 @@ def test_a_peer_that_takes_long_gets_few_rounds(tmp_path, monkeypatch):
 
 
 def test_growth_ends_where_the_peer_stops(tmp_path, monkeypatch):
-    def ask(_worker, _case, *, count, capped, apart):
-        assert apart
+    def ask(_worker, _case, *, count, capped=None, apart=False):
+        asked.append((count, apart))
         return {"stopped": "CPU"} if count > 300 else {"seconds": float(count), "capped": capped}
 
+    asked = []
     monkeypatch.setattr(session.Worker, "ask", ask)
     run = Session(Settings(cap=7, largest=3000), tmp_path)
     assert run.settings.sizes == [100, 300, 1000, 3000]
@@ -85,6 +86,7 @@ def test_growth_ends_where_the_peer_stops(tmp_path, monkeypatch):
     assert list(found) == [100, 300]
     assert found[100]["capped"] == 7
     assert why == "7 s CPU at 1,000"
+    assert asked == [(10, False), (100, True), (300, True), (1000, True)]  # imports come first
 
 
 def rows_of(*made):

@@ -1,3 +1,5 @@
+import inspect
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -9,7 +11,10 @@ from trace_bridge.llm import weights
 
 @pytest.fixture
 def run():
-    return lambda *arguments: CliRunner().invoke(cli.main, arguments)
+    # before 8.2, click mixes both streams unless it is told not to
+    mixes = "mix_stderr" in inspect.signature(CliRunner).parameters
+    runner = CliRunner(mix_stderr=False) if mixes else CliRunner()
+    return lambda *arguments: runner.invoke(cli.main, arguments)
 
 
 def test_version(run):

@@ -1,5 +1,7 @@
 """The DSPy plugin keeps every rule of the shipped conformance suite."""
 
+import inspect
+
 import dspy
 import pytest
 import trace_bridge_dspy
@@ -36,6 +38,8 @@ def echo(messages):
 class TestDSPyConformance(PluginConformance):
     plugin = trace_bridge_dspy
     framework_modules = ("dspy",)
+    # before 3.1, DSPy tries another adapter after whatever error
+    asks_again = int("except Exception" in inspect.getsource(dspy.ChatAdapter.__call__))
 
     def make_agent(self):
         return Answer(ScriptLM(echo))

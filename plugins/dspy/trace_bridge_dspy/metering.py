@@ -42,8 +42,8 @@ class Tracker(UsageTracker):
         self.completion_tokens = 0
 
     def add_usage(self, lm: str, usage_entry: dict[str, Any]) -> None:
-        """Called by DSPy when a provider has answered (not for a cache hit)."""
-        self.told = True
+        """Called by DSPy when a provider has answered; before 3.1 also for a cache hit, with {}."""
+        self.told = bool(usage_entry)
         self.note(usage_entry)
         if self.outer is not None:
             self.outer.add_usage(lm, usage_entry)

@@ -51,7 +51,8 @@ def _text(output: Any) -> str:
 def _reply(response: Any) -> Reply:
     """A provider's response, of the chat, the text or the responses API, as a reply."""
     usage = _dict(getattr(response, "usage", None))
-    cached = int(bool(getattr(response, "cache_hit", False)))
+    # before 3.1, DSPy marks a reply from its cache by the empty usage alone
+    cached = int(getattr(response, "cache_hit", False) or getattr(response, "usage", None) == {})
     counted = Usage(
         calls=1,
         cached=cached,

@@ -312,7 +312,7 @@ def test_a_notebook_shows_svg_where_graphviz_is(tmp_path, monkeypatch):
     fake_dot(tmp_path, monkeypatch, "echo '<?xml?>'; echo '<svg>'; cat; echo '</svg>'")
     bundle_ = small()._repr_mimebundle_(include=None, exclude=None)
     assert bundle_["image/svg+xml"] == f"<svg>\n{small().dot()}</svg>\n"
-    assert bundle_["text/plain"] == "Subgraph of 3 nodes, 1 parameters, 1 with feedback"
+    assert bundle_["text/plain"] == "<Subgraph of 3 nodes, 1 parameters, 1 with feedback>"
     assert "text/markdown" not in bundle_
 
 

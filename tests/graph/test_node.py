@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from trace_bridge.graph import Edge, Evidence, Node, Parameter, node
-from trace_bridge.graph.node import nodes_in, unwrap
+from trace_bridge.graph.containers import nodes_in, unwrap
 
 
 def test_a_node_of_a_node_is_the_same_node():

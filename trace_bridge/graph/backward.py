@@ -24,7 +24,7 @@ _order = attrgetter("order")
 Keep: TypeAlias = "Callable[[Node, int], bool]"  # of a node and the index of one of its edges
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Subgraph:
     """The nodes between parameters and outputs, with the feedback that the outputs got.
 
@@ -36,8 +36,8 @@ class Subgraph:
     members: tuple[Node, ...]
     said: tuple[tuple[Node, Feedback], ...]
     values: Mapping[Parameter, object]
-    keep: Keep | None = field(default=None, repr=False)
-    taken: int = field(init=False, repr=False)
+    keep: Keep | None = None
+    taken: int = field(init=False)
 
     def __post_init__(self) -> None:
         """Note when this was taken: nodes that are changed in place get a later order."""
@@ -128,8 +128,14 @@ class Subgraph:
         made = svg(drawn.dot())
         text = drawn.mermaid()
         best = {"image/svg+xml": made} if made else {"text/markdown": f"```mermaid\n{text}\n```"}
-        counted = f"{len(self.nodes)} nodes, {len(self.values)} parameters, {len(self.feedback)}"
-        return {"text/plain": f"Subgraph of {counted} with feedback", **best}
+        return {"text/plain": repr(self), **best}
+
+    def __repr__(self) -> str:
+        counted = f"{len(self.members)} nodes, {len(self.values)} parameters, {len(self.said)}"
+        return f"<Subgraph of {counted} with feedback>"
+
+    def __deepcopy__(self, _: object) -> Subgraph:
+        return self  # it does not change, and its nodes are those of the run
 
 
 def subgraph(

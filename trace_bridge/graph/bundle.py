@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from trace_bridge.graph.calls import OperatorCall
+from trace_bridge.graph.containers import ATOMS, unwrap
 from trace_bridge.graph.context import UNTRACED, ForwardScope, Scope
 from trace_bridge.graph.context import scope as _scope
-from trace_bridge.graph.node import ATOMS, Node, linked, plain, unwrap
+from trace_bridge.graph.node import Node, linked, plain
 from trace_bridge.graph.parameter import Parameter
 from trace_bridge.graph.source import (
     UnsafeCodeError,
@@ -150,7 +151,7 @@ class Operator(Generic[_P, _R]):
         """The source of a trainable function; nothing otherwise."""
         return [] if self.parameter is None else [self.parameter]
 
-    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> Node:
+    def __call__(self, /, *args: _P.args, **kwargs: _P.kwargs) -> Node:
         """Call the function on the arguments' data, and record the call.
 
         Gives what the function would: a coroutine function's result has to be awaited, a
@@ -181,7 +182,7 @@ class Operator(Generic[_P, _R]):
             return linked(self.op, output, operands, labels, (), self.description, traced=traced)
         call = OperatorCall(outer, scope, self, operands, labels)
         given = call.later(output) if self.is_coroutine else call.given(output)
-        if type(given) is Node:
+        if isinstance(given, Node):
             scope.clear()  # nodes that were made in it and got out must not keep it alive
         return cast("Node", given)
 
@@ -221,7 +222,7 @@ class Operator(Generic[_P, _R]):
         if self._unsafe:
             function = rebuild(self.function, source)
             if len(self._rebuilt) >= _KEPT:  # the oldest goes
-                self._rebuilt.pop(next(iter(self._rebuilt)), None)
+                self._rebuilt.pop(list(self._rebuilt)[0], None)  # noqa: RUF015 (others may add meanwhile)
             self._rebuilt[source] = function
             return function
         runner = code_runner.get()

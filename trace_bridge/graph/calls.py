@@ -13,15 +13,17 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from contextlib import suppress
 from contextvars import Token
 from functools import partial
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from trace_bridge.graph import context
+from trace_bridge.graph.containers import ATOMS, nodes_in, unwrap
 from trace_bridge.graph.edge import Edge, Evidence
 from trace_bridge.graph.errors import ExecutionError
-from trace_bridge.graph.node import ATOMS, Node, linked, nodes_in, unwrap
+from trace_bridge.graph.node import Node, linked
 from trace_bridge.graph.source import described
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ class Running(ABC):
 
     def leave(self) -> None:
         """Attribute what is read from now on to whoever called."""
-        context.scope.reset(self.token)
+        with suppress(ValueError):  # closed from another context, where nothing was entered
+            context.scope.reset(self.token)
 
     @abstractmethod
     def result(self, output: object) -> object:
@@ -76,7 +79,12 @@ class Running(ABC):
             self.fail(error)
         finally:
             self.leave()
-        return self.result(output)
+        return self._last(output)
+
+    def _last(self, output: object) -> object:
+        made = self.result(output)
+        self.scope.clear()  # nodes that were made in it and got out must not keep it alive
+        return made
 
     def stream(
         self, source: Generator[object, object, object]
@@ -88,7 +96,7 @@ class Running(ABC):
             try:
                 item = resume()
             except StopIteration as stop:
-                return self.result(stop.value)
+                return self._last(stop.value)
             except Exception as error:  # noqa: BLE001 (it is raised again)
                 self.fail(error)
             finally:
@@ -113,6 +121,7 @@ class Running(ABC):
             try:
                 item = await resume()
             except StopAsyncIteration:
+                self.scope.clear()
                 return
             except Exception as error:  # noqa: BLE001 (it is raised again)
                 self.fail(error)
@@ -162,6 +171,7 @@ class OperatorCall(Running):
         node = self._node(text)
         if self.outer is not None:  # whoever fails with us or handles our failure depends on it
             self.outer.note(node)
+        self.scope.clear()
         raise ExecutionError.of(error, node) from error
 
     def _node(self, data: object) -> Node:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
+from trace_bridge.graph.values import jsonable
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -95,7 +97,7 @@ def _rows(value: object) -> str:
 
 
 def _compact(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(jsonable(value), ensure_ascii=False)
 
 
 for _name, _optimizer in (

@@ -33,7 +33,7 @@ class Module:
         msg = f"{type(self).__name__} does not define forward"
         raise NotImplementedError(msg)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward``.
 
         Gives what ``forward`` gives, as a node if it depends on parameters in ways that its own
@@ -186,9 +186,9 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
     """What may hold parameters, with the names that lead to it."""
     if isinstance(value, Module):
         yield from _attributes(value)
-        for name in dir(type(value)):  # the class's operators, bound to the instance
+        for name in dir(type(value)):  # the class's operators, bound to the instance, and its own
             with contextlib.suppress(AttributeError):
-                if isinstance(getattr(type(value), name), Operator):
+                if isinstance(getattr(type(value), name), (Operator, Parameter)):
                     yield name, getattr(value, name)
     elif isinstance(value, dict):
         for key, item in cast("dict[object, object]", value).items():

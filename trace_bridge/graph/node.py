@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from operator import is_
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from trace_bridge.graph import context
 from trace_bridge.graph.backward import Subgraph, subgraph
+from trace_bridge.graph.containers import ATOMS, nodes_in, unwrap
 from trace_bridge.graph.edge import Edge, Evidence
 from trace_bridge.graph.feedback import FeedbackLike, as_feedback
 from trace_bridge.graph.operators import KNOWN, Attributes, Operators
@@ -22,10 +24,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 _scope = context.scope.get
+_order_of = attrgetter("order")
 _order = itertools.count().__next__  # atomic: an order over all threads, parents first
-ATOMS = frozenset({str, int, float, bool, bytes, complex, type(None)})  # hold no nodes
-_CONTAINERS = frozenset({list, tuple, set, frozenset})
-_T = TypeVar("_T")
 
 
 class Node(Operators):
@@ -37,10 +37,11 @@ class Node(Operators):
     reference to its output.
     """
 
+    # _used and _versions are not set before there is something to say;
     # labels and evidence (arguments, where there is none) run parallel to the parents
     __slots__ = (
-        "__weakref__", "_data", "_evidence", "_parents", "description", "home", "labels", "name",
-        "op", "order", "requires_grad",
+        "__weakref__", "_data", "_evidence", "_parents", "_used", "_versions", "description",
+        "home", "labels", "name", "op", "order", "requires_grad",
     )  # fmt: skip
     trainable = False
     opaque: ClassVar[type[Node]]  # the class for values of which the attributes are not known
@@ -124,17 +125,25 @@ class Node(Operators):
         if named or len(operands) != 1:
             return _applied(op, method, operands, (self, *operands), named)
         [item] = operands  # most often there is one, and this is worth a fifth of the time
-        data = method(item._data if type(item) is Node else unwrap(item))
+        try:
+            data = method(item._data if type(item) is Node else unwrap(item))
+        except Exception:
+            failed((self, item))
+            raise
         return operated(op, data, (self, item), _BLANKS[2])
 
     def binary(
         self, op: str, function: Callable[[Any, Any], object], left: object, right: object
     ) -> Node:  # fmt: skip
         """As ``derive``, for two operands: most operators come through here."""
-        data = function(
-            left._data if type(left) is Node else unwrap(left),
-            right._data if type(right) is Node else unwrap(right),
-        )
+        try:
+            data = function(
+                left._data if type(left) is Node else unwrap(left),
+                right._data if type(right) is Node else unwrap(right),
+            )
+        except Exception:
+            failed((left, right))
+            raise
         return operated(op, data, (left, right), _BLANKS[2])
 
     def change(
@@ -147,28 +156,36 @@ class Node(Operators):
         """
         old, new = copy.copy(self), copy.copy(self._data)
         values = {name: unwrap(item) for name, item in named.items()}
-        result = function(new, *map(unwrap, operands), **values)
+        try:
+            result = function(new, *map(unwrap, operands), **values)
+        except Exception:
+            failed((self, *operands, *named.values()))
+            raise
         labels = (*_blank(1 + len(operands)), *named)
         operands = (old, *operands, *named.values())
         made = operated(op, new, operands, labels)
         self._data, self.op, self.order, self.home = new, op, made.order, made.home
         self.requires_grad, self.labels = made.requires_grad, made.labels
         self._evidence = made._evidence
-        self._parents = made._parents or (old,)  # also without parameters: others may have used it
+        self._parents = made._parents
+        if made.requires_grad or getattr(self, "_used", False):  # else nobody has seen the old one
+            self._versions: list[Node] = getattr(self, "_versions", [])
+            self._versions.append(old)
+            self._used = False
         return None if result is None else operated(op, result, operands, labels)
 
     def before(self, order: int) -> Node:
         """This node as it was when the node of that order was made."""
-        node = self
-        while node.order > order:
-            node = node._parents[0]
-        return node
+        versions: list[Node] = getattr(self, "_versions", [])
+        if self.order <= order or not versions:
+            return self
+        return versions[max(0, bisect_right(versions, order, key=_order_of) - 1)]
 
     def detach(self) -> Node:
         """The value as a node without parents: feedback goes no further back."""
         return Node(self.peek(), "detach", name=self.name)
 
-    def backward(self, feedback: FeedbackLike, *, since: Node | None = None) -> Subgraph:
+    def backward(self, feedback: FeedbackLike = "", *, since: Node | None = None) -> Subgraph:
         """Leave the minimal subgraph as pending feedback on the parameters it reaches.
 
         Like ``backward`` in PyTorch: ``optimizer.step()`` uses what has been left, and
@@ -189,7 +206,7 @@ class Node(Operators):
         made = object.__new__(type(self))
         for kind in type(self).__mro__[:-1]:
             for name in getattr(kind, "__slots__", ()):
-                if name != "__weakref__":
+                if name not in ("__weakref__", "_used", "_versions"):
                     setattr(made, name, getattr(self, name))
         return made
 
@@ -230,8 +247,20 @@ def _applied(
     operands: tuple[object, ...], named: Mapping[str, object],
 ) -> Node:  # fmt: skip
     labels = _blank(len(operands))
-    data = function(*plain(given), **{name: unwrap(item) for name, item in named.items()})
+    try:
+        data = function(*plain(given), **{name: unwrap(item) for name, item in named.items()})
+    except Exception:
+        failed((*operands, *named.values()))
+        raise
     return operated(op, data, (*operands, *named.values()), (*labels, *named))
+
+
+def failed(operands: tuple[object, ...]) -> None:
+    """An operator raised: whoever runs now fails, or goes on, because of its operands."""
+    scope = _scope()
+    if scope is not None:
+        for node in nodes_in(operands):
+            scope.note(node)
 
 
 def operated(op: str, data: object, operands: tuple[object, ...], labels: tuple[str, ...]) -> Node:
@@ -265,18 +294,23 @@ def linked(
     # Each call and each operator comes here: what can be shared or left out is.
     made = _new(Node if type(data) in KNOWN else _Opaque)
     needed = constants = False
-    if reads:
-        needed = any(edge.node.requires_grad for edge in reads)
+    for edge in reads:
+        needed = needed or edge.node.requires_grad
+        edge.node._used = True
     for item in operands:
         kind = type(item)
         if kind is Node or (kind not in ATOMS and isinstance(item, Node)):
             if item.requires_grad:  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] a Node
                 needed = True
+            else:
+                item._used = True  # pyright: ignore[reportAttributeAccessIssue]
         elif kind in ATOMS:
             constants = True
         else:
             operands, labels = _flattened(operands, labels)
-            needed = needed or any(isinstance(o, Node) and o.requires_grad for o in operands)
+            for inner in nodes_in(operands):
+                needed = needed or inner.requires_grad
+                inner._used = True
             constants = True
             break
     if needed and traced:
@@ -342,52 +376,3 @@ def _flattened(
         items += inner
         names += [label] * len(inner)
     return tuple(items), tuple(names)
-
-
-def nodes_in(value: object, inside: tuple[int, ...] = ()) -> Sequence[Node]:
-    """The nodes in ``value``, at any depth of list, tuple, dict, set and dataclass.
-
-    ``inside`` has the ids of what holds ``value``: a container that holds itself ends there.
-    """
-    if type(value) in ATOMS:
-        return ()
-    if isinstance(value, Node):
-        return (value,)
-    fields: Mapping[str, object] = getattr(type(value), "__dataclass_fields__", {})
-    items = [getattr(value, name, None) for name in fields] if fields else _items(value)
-    if ATOMS.issuperset(map(type, items)) or id(value) in inside:
-        return ()
-    inside = (*inside, id(value))
-    return [node for item in items for node in nodes_in(item, inside)]
-
-
-def unwrap(value: _T, inside: tuple[int, ...] = ()) -> _T:
-    """``value`` with the nodes in it, at any depth of list, tuple, dict and set, as their data.
-
-    What holds no nodes stays the same object: the user's code may write to it.
-    """
-    if type(value) in ATOMS:
-        return value
-    if isinstance(value, Node):
-        return cast("_T", value.peek())
-    items = _items(value)
-    if ATOMS.issuperset(map(type, items)) or id(value) in inside:
-        return value
-    inside = (*inside, id(value))
-    made = [unwrap(item, inside) for item in items]
-    if all(map(is_, made, items)):
-        return value
-    if isinstance(value, dict):
-        return cast("_T", dict(zip(cast("dict[object, object]", value), made, strict=True)))
-    # a named tuple takes its items one by one
-    build = cast("Callable[[list[object]], _T]", getattr(type(value), "_make", type(value)))
-    return build(made)
-
-
-def _items(value: object) -> Collection[object]:
-    kind = type(value)
-    if kind is dict:
-        return cast("dict[object, object]", value).values()
-    if kind in _CONTAINERS or hasattr(kind, "_make"):
-        return cast("Collection[object]", value)
-    return ()

@@ -223,7 +223,11 @@ class Attributes(Operators):
 def _attribute(node: Operators, name: str) -> Any:
     """An attribute of the value; a method as a function that records its calls."""
     data = node.peek()
-    method = getattr(data, name)
+    try:
+        method = getattr(data, name)
+    except AttributeError:
+        node.read()  # whoever runs now goes on because it has none
+        raise
     if not isinstance(method, _METHODS):
         return node.derive("getattr", getattr, node, name)
     if name in _SPECIAL:
@@ -260,7 +264,11 @@ def _forwarded(name: str) -> property:
         return property(lambda node: _attribute(node, name))
 
     def get(node: Operators) -> Any:
-        method = getattr(node.peek(), name)
+        try:
+            method = getattr(node.peek(), name)
+        except AttributeError:
+            node.read()  # as below
+            raise
         if isinstance(method, _METHODS):
             return partial(node.invoke, name, method)
         return node.derive("getattr", getattr, node, name)

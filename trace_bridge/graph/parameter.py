@@ -8,9 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 from trace_bridge.graph import context
+from trace_bridge.graph.containers import nodes_in, unwrap
 from trace_bridge.graph.edge import Edge, Evidence
 from trace_bridge.graph.kinds import kind_named
-from trace_bridge.graph.node import Node, nodes_in, unwrap
+from trace_bridge.graph.node import Node
 from trace_bridge.graph.operators import Attributes
 from trace_bridge.graph.values import canonical
 
@@ -162,6 +163,8 @@ def _same_type(data: object) -> Callable[[object], str | None] | None:
     for types in ((bool,), (dict,), (list, tuple)):
         if isinstance(data, types):
             return partial(_other_type, types, type(cast("object", data)).__name__)
+    if data is not None and not isinstance(data, (str, int, float)):  # a model cannot write these
+        return partial(_other_type, (type(data),), type(data).__name__)
     return None
 
 

@@ -1,9 +1,10 @@
 """Laws of the backward sweep, against a brute-force reading of the seeds' definition."""
 
+import copy
 import gc
 import weakref
 
-import pytest
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -191,9 +192,8 @@ def test_elementwise_values_do_not_break_backward():
 
 
 def test_numpy_values_do_not_break_backward():
-    numpy = pytest.importorskip("numpy")
-    p = node(numpy.ones(3), trainable=True)
-    output = (p + numpy.ones(3)) * node(numpy.ones(3))
+    p = node(np.ones(3), trainable=True)
+    output = (p + np.ones(3)) * node(np.ones(3))
     assert output.backward("x").parameters == (p,)
 
 
@@ -352,3 +352,12 @@ def test_a_sweep_asks_for_each_edge_once():
     )
     assert len(visited) == len(set(visited)) <= 2 * 10 * 100  # two operands each
     assert len(found.nodes) == 2 * 10 * 100 + 1
+
+
+def test_a_subgraph_is_itself_and_says_in_short_what_it_is():
+    p = node(np.ones(3), trainable=True)
+    found, other = (p + 1).backward("x"), (p + 1).backward("x")
+    assert len({found, other}) == 2
+    assert found != other
+    assert repr(found) == "<Subgraph of 3 nodes, 1 parameters, 1 with feedback>"
+    assert copy.deepcopy([found])[0] is found

@@ -496,3 +496,75 @@ def test_parameters_of_a_loop_in_forward_are_read_through_operators_only():
     made = agent(1)
     assert made.op == "multiply"
     assert made.data == 8
+
+
+def test_an_argument_may_be_called_self():
+    assert bundle(lambda self: self)(self=1).data == 1
+
+    class Selfish(Module):
+        def forward(self, /, **named):
+            return named["self"]
+
+    assert Selfish()(self=2) == 2
+
+
+def test_a_call_that_is_closed_from_another_context_ends_quietly():
+    @bundle
+    async def waiting():
+        await asyncio.sleep(0)  # suspends without a loop
+
+    call = waiting()
+    call.send(None)
+    contextvars.copy_context().run(call.close)
+
+
+def test_an_object_that_got_out_of_a_call_does_not_keep_its_scope():
+    p, kept = node("p", trainable=True), []
+
+    class Answer:
+        pass
+
+    @bundle
+    def run():
+        kept.append(p + "!")
+        return Answer()
+
+    run()
+    assert not kept[0].home
+
+
+async def test_a_switch_inside_a_call_stays_while_it_waits():
+    p, q = node("p", trainable=True), node("q", trainable=True)
+
+    @bundle
+    async def quiet():
+        with no_trace():
+            await asyncio.sleep(0)
+            assert p.data == "p"
+        return q.data
+
+    @bundle
+    def stream():
+        with no_trace():
+            yield 1
+            assert p.data == "p"
+        yield q.data
+
+    assert reached(await quiet()) == {q}
+    assert [reached(item) for item in stream()] == [set(), {q}]
+
+
+def test_what_runs_while_a_call_waits_is_not_its_own():
+    p, q = node("p", trainable=True), node("q", trainable=True)
+
+    @bundle
+    async def waiting():
+        await asyncio.sleep(0)
+        return p.data
+
+    call = waiting()
+    call.send(None)
+    assert q.data == "q"
+    with pytest.raises(StopIteration) as ended:
+        call.send(None)
+    assert reached(ended.value.value) == {p}

@@ -481,3 +481,16 @@ def test_only_fitting_functions_are_adopted():
         module.adopt({"act:code": installed})
     with pytest.raises(ValueError, match="look: is not trainable"):
         Outer().look.adopt(installed)
+
+
+def test_parameters_of_the_class_are_found_too():
+    class Shared(Module):
+        prompt = node("shared", trainable=True)
+
+        def forward(self, text):
+            return self.prompt + text
+
+    first, second = Shared(), Shared()
+    assert first.state_dict() == {"self:prompt": "shared"}
+    assert first.prompt is second.prompt
+    assert first("!").backward("x").parameters == (first.prompt,)

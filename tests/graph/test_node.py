@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from trace_bridge.graph import Edge, Evidence, Node, Parameter, node
@@ -251,3 +252,15 @@ def test_a_changed_node_is_copied_as_it_is():
     other = copy.deepcopy(z)
     z.append(3)
     assert (other.data, other.parents) == ([1, 2], ())
+
+
+def test_a_trainable_array_is_shown_and_stays_an_array():
+    p = node(np.ones(2), trainable=True, name="p")
+    assert "[1.0,1.0]" in (p + 1).backward("x").to_program().replace(" ", "")
+    assert p.refusal([1, 2]) == "must stay a ndarray"
+    assert p.refusal(p.base) is None
+
+
+def test_feedback_may_be_empty():
+    p = node(1, trainable=True)
+    assert str((p + 1).backward().feedback[0][1]) == ""

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_bridge.graph import (
+    ExecutionError,
     Feedback,
     LostEdgeWarning,
     Node,
@@ -532,3 +533,82 @@ def test_an_attribute_that_is_called_like_a_method_of_a_string():
     p = Parameter(Row(), kind="value")
     traced(p.count, 3, p)
     traced(p.keys, "mine", p)
+
+
+# ------------------------------------------------------------------ operators that raise
+
+
+RAISING = {
+    "item": lambda p: p["k"],
+    "binary": lambda p: p + 1,
+    "reflected": lambda p: 1 + p,
+    "unary": lambda p: -p,
+    "call": lambda p: p(),
+    "method": lambda p: p.popitem(),
+    "method with arguments": lambda p: p.get(1, 2, 3),
+    "keyword": lambda p: p.get(key=1),
+    "attribute": lambda p: p.upper,
+    "inside a container": lambda p: node(1) + [p],  # noqa: RUF005 (an operator)
+}
+
+
+@pytest.mark.parametrize("use", RAISING.values(), ids=RAISING)
+@pytest.mark.parametrize("handled", [False, True])
+def test_an_operator_that_raises_leaves_its_edge(use, handled):
+    p = (
+        node(node({}, trainable=True) | {})
+        if use is RAISING["method"]
+        else node({}, trainable=True)
+    )
+
+    @bundle
+    def run():
+        try:
+            use(p)
+        except (KeyError, TypeError, AttributeError):
+            if not handled:
+                raise
+        return "handled"
+
+    if handled:
+        assert run().requires_grad
+    else:
+        with pytest.raises(ExecutionError) as caught:
+            run()
+        assert caught.value.node.requires_grad
+
+
+def test_a_change_that_raises_leaves_its_edge():
+    z = node([1]) + [w()]  # noqa: RUF005 (an operator)
+    made = bundle(lambda: z.remove(9))
+    with pytest.raises(ValueError, match="not in list") as caught:
+        made()
+    assert caught.value.node.parents == (z,)
+
+
+def test_an_object_that_lacks_an_attribute_leaves_its_edge():
+    p = Parameter(object(), kind="value")
+    assert bundle(lambda: hasattr(p, "missing"))().parents == (p,)
+
+
+# ------------------------------------------------------------------ versions
+
+
+def test_versions_that_nobody_has_used_are_not_kept():
+    z = node([])
+    for number in range(10):
+        z.append(number)
+    assert z.before(0) is z
+    user = ask(w(), z)
+    for number in range(10):
+        z.append(number)
+    assert user.parents[1].data == list(range(10))
+    assert len(z._versions) == 1
+
+
+def test_each_user_finds_its_version():
+    z, users = node([0]), []
+    for number in range(50):
+        users.append(ask(w(), z))
+        z[0] = number + 1
+    assert [user.parents[1].data for user in users] == [[number] for number in range(50)]

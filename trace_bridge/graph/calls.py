@@ -13,7 +13,6 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import suppress
 from contextvars import Token
 from functools import partial
 from types import AsyncGeneratorType, GeneratorType
@@ -35,20 +34,21 @@ _SHORT = 4  # characters; a text below this stands in many values by chance
 class Running(ABC):
     """Code of the user's that runs now, later or bit by bit, and what it read meanwhile."""
 
-    __slots__ = ("outer", "scope", "token")
+    __slots__ = ("inside", "outer", "scope", "token")
 
     def __init__(self, outer: context.Scope | None, scope: context.Scope) -> None:
         self.outer = outer
         self.scope = scope
+        self.inside: context.Scope | None = scope
 
     def enter(self) -> None:
         """Attribute what is read from now on to this."""
-        self.token: Token[context.Scope | None] = context.scope.set(self.scope)
+        self.token: Token[context.Scope | None] = context.scope.set(self.inside)
 
     def leave(self) -> None:
         """Attribute what is read from now on to whoever called."""
-        with suppress(ValueError):  # closed from another context, where nothing was entered
-            context.scope.reset(self.token)
+        self.inside = context.scope.get()  # it may wait or yield under no_trace()
+        context.scope.reset(self.token)
 
     @abstractmethod
     def result(self, output: object) -> object:
@@ -71,14 +71,11 @@ class Running(ABC):
 
     async def later(self, output: object) -> object:
         """The result of what a coroutine function returns in the end."""
-        self.enter()
         try:
             if hasattr(type(output), "__await__"):  # a code runner may give the value itself
-                output = await cast("Awaitable[object]", output)
+                output = await _Stepwise(self, cast("Awaitable[object]", output))
         except Exception as error:  # noqa: BLE001 (it is raised again)
             self.fail(error)
-        finally:
-            self.leave()
         return self._last(output)
 
     def _last(self, output: object) -> object:
@@ -117,16 +114,13 @@ class Running(ABC):
         """As ``stream``, for an asynchronous generator."""
         resume: Callable[[], Awaitable[object]] = source.__anext__
         while True:
-            self.enter()
             try:
-                item = await resume()
+                item = await _Stepwise(self, resume())
             except StopAsyncIteration:
                 self.scope.clear()
                 return
             except Exception as error:  # noqa: BLE001 (it is raised again)
                 self.fail(error)
-            finally:
-                self.leave()
             try:
                 sent = yield self.result(item)
             except GeneratorExit:
@@ -141,6 +135,35 @@ class Running(ABC):
         for node in nodes_in(sent):
             self.scope.note(node)
         return unwrap(sent)
+
+
+class _Stepwise:
+    """An awaitable whose reads are attributed to a call; what runs while it waits is not."""
+
+    def __init__(self, call: Running, awaitable: Awaitable[object]) -> None:
+        self.call = call
+        self.awaitable = awaitable
+
+    def __await__(self) -> Generator[Any, Any, object]:
+        steps = self.awaitable.__await__()
+        resume: Callable[[], Any] = partial(next, steps)
+        while True:
+            self.call.enter()
+            try:
+                waits_for = resume()
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                self.call.leave()
+            try:
+                yield waits_for
+            except GeneratorExit:
+                steps.close()
+                raise
+            except BaseException as thrown:  # noqa: BLE001 (it decides what becomes of it)
+                resume = partial(steps.throw, thrown)
+            else:
+                resume = partial(next, steps)
 
 
 class OperatorCall(Running):

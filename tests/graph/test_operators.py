@@ -227,9 +227,10 @@ def test_a_callable_value_can_be_called():
 
 
 def test_protocols_are_not_pretended():
-    x = node("a")
+    x, y = node("a"), node(object())
     for name in ("__enter__", "__len_hint__", "__await__", "__deepcopy_me__"):
         assert not hasattr(x, name)
+        assert not hasattr(y, name)
 
 
 def test_plain_results_note_the_read():
@@ -545,6 +546,7 @@ RAISING = {
     "unary": lambda p: -p,
     "call": lambda p: p(),
     "method": lambda p: p.popitem(),
+    "method with an argument": lambda p: p.fromkeys(3),
     "method with arguments": lambda p: p.get(1, 2, 3),
     "keyword": lambda p: p.get(key=1),
     "attribute": lambda p: p.upper,

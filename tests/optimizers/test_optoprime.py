@@ -315,3 +315,18 @@ def test_settings_key_what_determines_a_proposal():
     assert all(settings[0] != other for other in settings[1:])
     assert settings[0]["model"] == "script"
     assert base.plan([]).minibatch == 6
+
+
+def test_the_model_of_the_environment_is_the_default(monkeypatch):
+    p = Parameter("old", "p")
+    model = Script(variable("p", "new"))
+    monkeypatch.setattr("trace_bridge.llm.lite.LiteLLM", lambda name: asked.append(name) or model)
+    asked = []
+    optimizer = OptoPrime([p])
+    optimizer.backward(p + "!", "wrong")
+    monkeypatch.delenv("TRACE_BRIDGE_MODEL", raising=False)
+    with pytest.raises(ValueError, match="or set TRACE_BRIDGE_MODEL"):
+        optimizer.step()
+    monkeypatch.setenv("TRACE_BRIDGE_MODEL", "some/model")
+    optimizer.step()
+    assert (p.base, asked) == ("new", ["some/model"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -13,7 +12,7 @@ from trace_bridge.graph import Parameter
 from trace_bridge.graph.paths import select
 from trace_bridge.llm.base import LLM, CallableLLM
 from trace_bridge.llm.embedded import is_embedded
-from trace_bridge.llm.lite import LiteLLM
+from trace_bridge.llm.lite import LiteLLM, configured
 from trace_bridge.optimizers.auto import Auto, names_by_optimizer
 from trace_bridge.optimizers.base import Optimizer
 from trace_bridge.optimizers.bootstrap import Bootstrap
@@ -76,9 +75,9 @@ def model_of(llm: object, module: AgentModule[Any], manager: pluggy.PluginManage
         TypeError: for something that is no model.
     """
     if llm is None:
-        name = os.environ.get("TRACE_BRIDGE_MODEL")
-        if name:
-            return LiteLLM(name)
+        named = configured()
+        if named is not None:
+            return named
         own = [manager.hook.llm(client=client) for client in module.models()]
         return next((model for model in own if model and not is_embedded(model.model)), None)
     if isinstance(llm, str):

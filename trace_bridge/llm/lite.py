@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,6 +55,12 @@ class LiteLLM:
         # LiteLLM's own retries would repeat what cannot pass, such as a wrong key
         settings = {"num_retries": 0, "max_retries": 0, **self.options}
         return await ask(model=self.model, messages=list(messages), **settings)
+
+
+def configured() -> LiteLLM | None:
+    """The model that the environment variable TRACE_BRIDGE_MODEL names, if it is set."""
+    name = os.environ.get("TRACE_BRIDGE_MODEL")
+    return LiteLLM(name) if name else None
 
 
 def _may_pass(error: BaseException) -> bool:

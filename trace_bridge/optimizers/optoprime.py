@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from trace_bridge.graph import Operator, Parameter, Subgraph
 from trace_bridge.llm.base import LLM, Message, complete
+from trace_bridge.llm.lite import configured
 from trace_bridge.optimizers.base import (
     Change,
     Optimizer,
@@ -43,7 +44,7 @@ class OptoPrime(Optimizer):
 
     Args:
         parameters: see ``Optimizer``.
-        llm: the model that proposes; a strong one.
+        llm: the model that proposes; a strong one. By default that of TRACE_BRIDGE_MODEL.
         memory: how many earlier candidates with their scores the model is shown.
         minibatch: how many runs it is shown.
         limit: characters that a single value of a run may take in the prompt.
@@ -87,7 +88,8 @@ class OptoPrime(Optimizer):
             ValueError: if there is no model to ask.
             ModelUnavailableError, BudgetExhaustedError: see ``complete``.
         """
-        if self.llm is None:
+        llm = self.llm or configured()
+        if llm is None:
             msg = (
                 "OptoPrime needs a model that proposes: pass llm=, or set TRACE_BRIDGE_MODEL;"
                 " the bootstrap optimizer needs none"
@@ -98,7 +100,7 @@ class OptoPrime(Optimizer):
             return []
         program = Program(blamed, self.limit)
         messages = self._messages(program, subgraphs, history)
-        return [await self._ask(self.llm, program, messages) for _ in range(n)]
+        return [await self._ask(llm, program, messages) for _ in range(n)]
 
     def _messages(
         self, program: Program, subgraphs: Sequence[Subgraph], history: Sequence[Trial]

@@ -67,10 +67,7 @@ class PluginConformance:
         raise NotImplementedError
 
     def model_calls(self, agent: Any) -> int | None:
-        """How often the agent's fake model has been called so far; None if it does not count.
-
-        Define it: without it nobody sees a model call that is paid before it is announced.
-        """
+        """How often the fake model was called, to see calls paid before they are announced."""
         return None
 
     def changed(self, path: str, value: object, number: int) -> object:
@@ -338,8 +335,8 @@ class PluginConformance:
             self._check_state([module, self._module(agent)], {**original, **state})
             module.apply(original)
             self._check_state([module, self._module(agent)], original)
-        why = "export takes any format. Raise ValueError, naming those that there are"
-        require(raises(ValueError, module.export, original, "no such format"), why)
+        refused = raises(ValueError, module.export, original, "no such format")
+        require(refused, "export takes any format. Raise ValueError, naming those that there are")
 
     @rule("model calls pass the gate")
     def test_model_calls_pass_the_gate(self) -> None:

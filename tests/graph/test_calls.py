@@ -568,3 +568,21 @@ def test_what_runs_while_a_call_waits_is_not_its_own():
     with pytest.raises(StopIteration) as ended:
         call.send(None)
     assert reached(ended.value.value) == {p}
+
+
+def test_a_loop_may_send_results_into_a_call():
+    p = node("p", trainable=True)
+
+    class Trap:
+        def __await__(self):
+            return (yield "wants something")
+
+    @bundle
+    async def waiting():
+        return p.data + await Trap()
+
+    call = waiting()
+    assert call.send(None) == "wants something"
+    with pytest.raises(StopIteration) as ended:
+        call.send("!")
+    assert (ended.value.value.data, reached(ended.value.value)) == ("p!", {p})

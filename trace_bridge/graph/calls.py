@@ -156,14 +156,14 @@ class _Stepwise:
             finally:
                 self.call.leave()
             try:
-                yield waits_for
+                sent = yield waits_for
             except GeneratorExit:
                 steps.close()
                 raise
             except BaseException as thrown:  # noqa: BLE001 (it decides what becomes of it)
                 resume = partial(steps.throw, thrown)
-            else:
-                resume = partial(next, steps)
+            else:  # asyncio sends nothing, and its futures take nothing; other loops send results
+                resume = partial(next, steps) if sent is None else partial(steps.send, sent)
 
 
 class OperatorCall(Running):

@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import inspect
 import linecache
 import sys
 import traceback
@@ -363,6 +364,20 @@ def test_annotations_and_defaults_of_changed_code_are_not_evaluated():
     assert typed.implementation().__annotations__ == {
         "value": "int", "by": "int", "return": "Unknown"
     }  # fmt: skip
+
+
+def test_what_was_built_for_another_original_is_not_used_again():
+    adopted = trained(unsafe=True)
+    adopted.parameter.set(CHANGED)
+    assert adopted(3).peek() == 106
+    space = {"FACTOR": 1000}
+    exec(compile(inspect.getsource(scaled), __file__, "exec"), space)  # noqa: S102
+    lines = scaled.__code__.co_firstlineno - 1
+    moved = space["scaled"]
+    moved.__code__ = moved.__code__.replace(co_firstlineno=lines + 1)
+    adopted.adopt(moved)
+    adopted.parameter.set(CHANGED)
+    assert adopted(3).peek() == 3100
 
 
 def test_a_decorator_of_the_changed_code_is_applied():

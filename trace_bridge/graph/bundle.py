@@ -144,7 +144,7 @@ class Operator(Generic[_P, _R]):
         if reason or self.parameter is None:
             msg = f"{self.op}: {reason}"
             raise ValueError(msg)
-        self.function, self._source = function, source
+        self.function, self._source, self._rebuilt = function, source, {}
         self.parameter.set(source)
 
     def parameters(self) -> list[Parameter]:

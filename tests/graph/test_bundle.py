@@ -802,6 +802,14 @@ def test_types_stay_visible_to_who_builds_tools():
     assert typing.get_type_hints(shown) == {"a": int, "b": str, "return": str}
     assert inspect.getdoc(shown) == "What it does."
     assert shown.__wrapped__ is shown.function
+    assert typing.get_type_hints(shown.__call__) == {"a": int, "b": str, "return": str}
+    assert inspect.signature(shown.__call__) == inspect.signature(shown)
+    assert shown.__call__(2, b="z").data == "zz"
+    with pytest.raises(ValueError, match="signature"):
+        inspect.signature(bundle(max))
+    kinds = Kinds()
+    assert str(inspect.signature(kinds.method.__call__)) == "(x, *more, by=1, **named)"
+    assert kinds.method.__call__(2).data == 4
     assert callable(shown)
 
 

@@ -77,6 +77,25 @@ class Operator(Generic[_P, _R]):
         self._key = f"<{self.op}>"
         self._source = source_of(function) if trainable else ""
         self.parameter = self._trainable_source() if trainable else None
+        self._show_call()
+
+    def _show_call(self) -> None:
+        """Let ``operator.__call__`` have the function's signature: DSPy's tools look there."""
+
+        def call(*args: Any, **kwargs: Any) -> object:
+            return self(*args, **kwargs)
+
+        try:
+            inspect.signature(self.function)
+        except ValueError:  # some builtins have none
+            return
+        functools.update_wrapper(call, self.function)
+        returns = getattr(self.function, "__annotations__", {}).get(
+            "return", inspect.Signature.empty
+        )
+        signature = inspect.Signature(self.arguments, return_annotation=returns)
+        vars(call)["__signature__"] = vars(self)["__signature__"] = signature
+        vars(self)["__call__"] = call
 
     def _trainable_source(self) -> Parameter:
         free = inspect.unwrap(self.function).__code__.co_freevars
@@ -110,7 +129,7 @@ class Operator(Generic[_P, _R]):
         bound = self.__copy__()
         bound.owner, bound.arguments = instance, self.arguments[1:]
         vars(bound)["_labels"] = {}
-        vars(bound)["__signature__"] = inspect.Signature(bound.arguments)
+        bound._show_call()  # noqa: SLF001 (one of us)
         if self.parameter is not None:
             bound.parameter = parameter or self._trainable_source()
         return bound
@@ -118,6 +137,7 @@ class Operator(Generic[_P, _R]):
     def __copy__(self) -> Operator[_P, _R]:
         made = object.__new__(type(self))
         vars(made).update(vars(self))
+        made._show_call()
         return made
 
     def __deepcopy__(self, memo: dict[int, object]) -> Operator[_P, _R]:

@@ -280,3 +280,20 @@ def test_an_interrupted_step_ends_its_work_and_can_be_repeated():
     assert optimizer.parameters[0].base == 1
     _step(optimizer, 0.0)
     assert optimizer.parameters[0].base == 2
+
+
+class Leaving(Fixed):
+    """Starts what nobody awaits, as LiteLLM does for its logging."""
+
+    async def propose(self, subgraphs, parameters, history, n=1):
+        self.left = asyncio.create_task(asyncio.sleep(60))
+        await asyncio.sleep(0)
+        return await super().propose(subgraphs, parameters, history, n)
+
+
+def test_no_step_leaves_a_task_behind():
+    optimizer = Leaving([node(0, trainable=True, name="p")])
+    for _ in range(2):
+        _step(optimizer, 0.0)
+        assert optimizer.left.cancelled()
+    assert optimizer.parameters[0].base == 2

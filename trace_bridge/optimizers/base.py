@@ -223,9 +223,12 @@ class Optimizer(ABC):
         try:
             return self._loop.run_until_complete(task)
         finally:
-            if not task.done():  # Ctrl-C
-                task.cancel()
-                self._loop.run_until_complete(asyncio.wait([task]))
+            # ``task`` after Ctrl-C, and what it started: a client's logger, for one. A task that
+            # outlives its loop can crash the interpreter when that ends.
+            if left := asyncio.all_tasks(self._loop):
+                for other in left:
+                    other.cancel()
+                self._loop.run_until_complete(asyncio.wait(left))
 
 
 def _best(history: Sequence[Trial]) -> list[Trial]:

@@ -15,6 +15,7 @@ import importlib.metadata
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -82,11 +83,11 @@ class Ours:
     # a stub model, which answers at once
 
     def optimizer(self, parameter: Any) -> tuple[Any, list[str]]:
-        """OptoPrime with a stub that suggests another value each time, and what it suggested."""
-        said: list[str] = []
+        """OptoPrime with a stub that suggests another value each time, and the last of them."""
+        said, numbers = list[str](), count()
 
         def stub(_messages: object) -> str:
-            said.append(str(len(said) % 10))
+            said[:] = [str(next(numbers) % 10)]
             answer = f'<variable name="{parameter.name}">{said[-1]}</variable>'
             return f"<reasoning>next</reasoning>{answer}"
 
@@ -175,10 +176,10 @@ class TraceOpt:
     # a stub model, which answers at once
 
     def optimizer(self, parameter: Any) -> tuple[Any, list[str]]:
-        said: list[str] = []
+        said, numbers = list[str](), count()
 
         def stub(**_: object) -> Any:
-            said.append(str(len(said) % 10))
+            said[:] = [str(next(numbers) % 10)]
             answer = {
                 "reasoning": "next",
                 "answer": "",

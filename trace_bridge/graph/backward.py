@@ -41,7 +41,7 @@ class Subgraph:
 
     def __post_init__(self) -> None:
         """Note when this was taken: nodes that are changed in place get a later order."""
-        object.__setattr__(self, "taken", max(map(_order, self.members), default=0))
+        object.__setattr__(self, "taken", self.members[-1].order if self.members else 0)
 
     @property
     def nodes(self) -> tuple[Node, ...]:

@@ -12,7 +12,7 @@ from trace_bridge.graph.calls import OperatorCall
 from trace_bridge.graph.containers import ATOMS, unwrap
 from trace_bridge.graph.context import UNTRACED, ForwardScope, Scope
 from trace_bridge.graph.context import scope as _scope
-from trace_bridge.graph.node import Node, linked, plain
+from trace_bridge.graph.node import Node, linked
 from trace_bridge.graph.parameter import Parameter
 from trace_bridge.graph.source import (
     UnsafeCodeError,
@@ -26,7 +26,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-_WRITABLE = (list, dict, set)
+_WRITABLE = frozenset((list, dict, set))
 _KEPT = 64  # changed sources that an operator keeps compiled
 _FUNCTION_LIKE = ("__code__", "__defaults__", "__kwdefaults__")
 
@@ -177,8 +177,7 @@ class Operator(Generic[_P, _R]):
         Gives what the function would: a coroutine function's result has to be awaited, a
         generator's items come one by one, each a node.
         """
-        operands, labels = self._operands(args, kwargs)
-        values = plain(args)
+        operands, labels, values = self._operands(args, kwargs)
         named = {name: unwrap(item) for name, item in kwargs.items()} if kwargs else kwargs
         outer = _scope.get()
         scope = UNTRACED if outer is UNTRACED else Scope()
@@ -208,20 +207,29 @@ class Operator(Generic[_P, _R]):
 
     def _operands(
         self, args: tuple[object, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[object, ...], tuple[str, ...]]:
-        """What the graph shows as operands, and the names of the arguments that they are."""
+    ) -> tuple[tuple[object, ...], tuple[str, ...], list[Any]]:
+        """The operands that the graph shows, the arguments that they are, and plain ``args``."""
         operands = (*args, *kwargs.values()) if kwargs else args
-        for item in operands:
-            if type(item) in _WRITABLE:  # the function may write to it: show what it was
-                operands = tuple(
-                    cast("list[object]", item).copy() if type(item) in _WRITABLE else item
-                    for item in operands
-                )
-                break
+        values: list[Any] = []
+        writable = bool(kwargs) and not _WRITABLE.isdisjoint(map(type, kwargs.values()))
+        for item in args:
+            kind = type(item)
+            if kind is Node:
+                values.append(item.peek())  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] a Node
+            elif kind in ATOMS:
+                values.append(item)
+            else:
+                values.append(unwrap(item))
+                writable = writable or kind in _WRITABLE
+        if writable:  # the function may write to it: show what it was
+            operands = tuple(
+                cast("list[object]", item).copy() if type(item) in _WRITABLE else item
+                for item in operands
+            )
         if self.parameter is not None:
             operands = (*operands, self.parameter)
         key = (len(args), *kwargs) if kwargs else len(args)
-        return operands, self._labels.get(key) or self._label(key)
+        return operands, self._labels.get(key) or self._label(key), values
 
     def _label(self, key: int | tuple[int | str, ...]) -> tuple[str, ...]:
         """The names of the arguments of a call: how many by position, and which by name."""

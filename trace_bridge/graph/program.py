@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import accumulate, groupby
+from itertools import accumulate, chain, groupby
+from operator import attrgetter
 
 from trace_bridge.graph.backward import Subgraph
 from trace_bridge.graph.drawing import inputs, nearest
@@ -30,6 +31,7 @@ _BARE = 240  # characters for a run of which only feedback is shown, and that in
 _LONG = 10**18  # numbers that are longer are shown on a line of their own
 _GAVE = "\n    # gave "
 _NEWLINE = "\n    "  # keeps a value's further lines apart from the next step
+_described = attrgetter("op", "description", "trainable")
 _SAID = "<feedback>\n{}\n</feedback>"
 
 
@@ -146,13 +148,15 @@ class Program:
 
     def definitions(self, graphs: Iterable[Subgraph], room: int | None = None) -> str:
         """What the operations do, each once; with ``room``, in at most so many characters."""
-        described = {
-            (node.op, node.description): None
-            for graph in graphs
-            for node in graph.nodes
-            if node.description and not node.trainable
-        }
-        return fitted([f"[{op}] {' '.join(text.split())}" for op, text in described], room)
+        described = dict.fromkeys(chain.from_iterable(map(_described, g.nodes) for g in graphs))
+        return fitted(
+            [
+                f"[{op}] {' '.join(text.split())}"
+                for op, text, trainable in described
+                if text and not trainable
+            ],
+            room,
+        )
 
     def trace(self, graph: Subgraph, room: int | None = None) -> str:
         """One run: its inputs, its steps with their values, and the feedback.
@@ -205,7 +209,9 @@ class Program:
             if template is None:
                 signs = [f"{label.replace('%', '%%')}=%s" if label else "%s" for label in labels]
                 template = templates[labels] = ", ".join(signs)
-            if len(parents) == 2:  # most often, and this is worth a tenth of the time
+            if len(parents) == 1:  # most often, and this is worth a tenth of the time
+                arguments = template % names[parents[0]]
+            elif len(parents) == 2:
                 arguments = template % (names[parents[0]], names[parents[1]])
             else:
                 arguments = template % tuple([names[parent] for parent in parents])

@@ -157,4 +157,4 @@ def _merged(first: Proposal, second: Proposal) -> Proposal:
     """``second``, with what was accepted in ``first`` and is not mentioned any more."""
     mentioned = {change.path for change in second.changes}
     kept = [c for c in first.changes if c.accepted and c.path not in mentioned]
-    return replace(second, changes=(*kept, *second.changes))
+    return replace(second, changes=(*kept, *second.changes)) if kept else second

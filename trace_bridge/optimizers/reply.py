@@ -128,6 +128,8 @@ def _value(body: str) -> str:
 def _from_json(body: str, reasoning: str) -> tuple[dict[str, str], str]:
     """The values in a reply that is a JSON object as a whole, and its reasoning."""
     fence = _FENCE.match(body)
+    if fence is None and "{" not in body:
+        return {}, reasoning
     try:
         answer: object = json.loads(fence["inner"] if fence else body)
     except (ValueError, RecursionError):

@@ -10,6 +10,7 @@ OURS := -e '.[local]' $(patsubst %/pyproject.toml,-e %,$(wildcard plugins/*/pypr
 SPEC := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 PINS := constraints.txt
 $(OLDEST)/%: PINS := constraints-oldest.txt
+$(VENV)/%: GROUPS := --group newest
 # Twice quiet: warnings about somebody's package index do not help here; errors are still shown.
 PIP := python -m pip install -qq
 
@@ -82,7 +83,7 @@ $(OLDEST)/.demo: constraints-oldest.txt $(SPEC)
 
 %/.test: %/.demo
 	@echo "Installing the tools for tests into $*"
-	@$*/bin/$(PIP) --constraint $(PINS) --group dev
+	@$*/bin/$(PIP) --constraint $(PINS) --group dev $(GROUPS)
 	@touch $@
 
 %/.model: | %/.demo

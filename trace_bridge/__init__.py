@@ -30,20 +30,25 @@ if TYPE_CHECKING:
         Operator,
         Parameter,
         Subgraph,
+        UnsafeCodeError,
         bundle,
         model,
         no_trace,
         node,
+        revised,
+        signature_refusal,
+        source_of,
         subgraph,
     )
     from trace_bridge.graph.paths import join_path
-    from trace_bridge.graph.values import digest, jsonable
+    from trace_bridge.graph.values import JSON, digest, jsonable
     from trace_bridge.hookspecs import hookimpl
     from trace_bridge.llm.base import (
         LLM,
         BudgetExhaustedError,
         CallableLLM,
         Message,
+        ModelCall,
         ModelUnavailableError,
         Reply,
         Usage,
@@ -69,14 +74,15 @@ _HOMES = {
     ),
     "graph": (
         "Edge", "Evidence", "ExecutionError", "Feedback", "LostEdgeWarning", "Module", "Node",
-        "Operator", "Parameter", "Subgraph", "bundle", "model", "no_trace", "node", "subgraph",
+        "Operator", "Parameter", "Subgraph", "UnsafeCodeError", "bundle", "model", "no_trace",
+        "node", "revised", "signature_refusal", "source_of", "subgraph",
     ),
     "graph.paths": ("join_path",),
-    "graph.values": ("digest", "jsonable"),
+    "graph.values": ("JSON", "digest", "jsonable"),
     "hookspecs": ("hookimpl",),
     "llm.base": (
-        "BudgetExhaustedError", "CallableLLM", "LLM", "Message", "ModelUnavailableError", "Reply",
-        "Usage", "complete", "gate", "model_call",
+        "BudgetExhaustedError", "CallableLLM", "LLM", "Message", "ModelCall",
+        "ModelUnavailableError", "Reply", "Usage", "complete", "gate", "model_call",
     ),
     "llm.embedded": ("embedded",),
     "llm.lite": ("LiteLLM",),
@@ -94,6 +100,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __version__ = "0.1.0"
 
 __all__ = [
+    "JSON",
     "LLM",
     "AgentModule",
     "Bootstrap",
@@ -112,6 +119,7 @@ __all__ = [
     "Message",
     "Metric",
     "MetricError",
+    "ModelCall",
     "ModelUnavailableError",
     "Module",
     "Node",
@@ -131,6 +139,7 @@ __all__ = [
     "Subgraph",
     "Trial",
     "TunedState",
+    "UnsafeCodeError",
     "Usage",
     "Verdict",
     "bundle",
@@ -152,6 +161,9 @@ __all__ = [
     "optimize",
     "optimize_async",
     "record",
+    "revised",
+    "signature_refusal",
+    "source_of",
     "subgraph",
 ]
 

@@ -193,8 +193,9 @@ def test_what_was_given_before_a_tool_passed_it_on_is_not_from_the_tool():
     with run.recording() as root:
         first = run.call("first", ["a"])
         late = {"prompt": run.parameter("late")}
-        with root.component("late", {"given": first}, late) as call:  # it runs beside the tool
-            run.call("tool", first, value=first)
+        with root.component("late", {"given": first}, late) as call:
+            with root.entered():  # the tool runs beside it
+                run.call("tool", first, value=first)
             call.returns(["b"])
         root.returns(call.output)
     assert run.reached() == {"first", "late"}
@@ -205,7 +206,8 @@ def test_a_value_is_explained_by_what_ended_before():
     with run.recording() as root:
         late = {"prompt": run.parameter("late")}
         with root.component("late", {"given": PARIS}, late) as call:
-            run.call("inner", fresh(PARIS))
+            with root.entered():
+                run.call("beside", fresh(PARIS))
             call.returns(["b"])
         root.returns(call.output)
     assert run.reached() == {"late"}
@@ -431,6 +433,82 @@ def test_a_component_inside_a_component():
         with root.component("tool", {}, {"prompt": run.parameter("tool")}):
             run.call("model", KeyError("k"))
     assert run.output().op == "model"
+
+
+def _function(run, result, *inner):
+    """A user's function that calls components: the ops that its node depends on."""
+    with run.recording() as root:
+        with root.component("function", {"x": "input"}, {"code": run.parameter("function")}) as c:
+            outputs = []
+            for op in inner:
+                outputs.append(run.call(op, [op], given=outputs[-1] if op == "again" else None))
+            c.returns(result(outputs))
+        root.returns(c.output)
+    node = run.output()
+    assert node.op == "function"
+    return {edge.node.op: edge.evidence for edge in node.edges if edge.node.op in inner}
+
+
+def test_a_function_depends_on_the_inner_calls_that_its_result_is_made_of():
+    found = _function(Run(), lambda outputs: {"a": outputs[1]}, "one", "two")
+    assert found == {"two": Evidence.IDENTITY}
+
+
+def test_a_function_whose_result_tells_nothing_depends_on_what_it_was_given_last():
+    run = Run()
+    assert _function(run, len, "one", "two") == dict.fromkeys(["one", "two"], Evidence.READ)
+    assert run.reached() == {"function", "one", "two"}
+
+
+def test_what_an_inner_call_has_used_reaches_the_function_through_that_one():
+    run = Run()
+    assert _function(run, len, "one", "again") == {"again": Evidence.READ}
+    assert run.reached() == {"function", "one", "again"}
+
+
+def test_what_decided_that_a_call_happens_is_an_edge():
+    run = Run()
+    with run.recording() as root:
+        with root.component("router", {}, {"prompt": run.parameter("router")}) as router:
+            router.returns("left")
+        with root.component("left", {}, {"prompt": run.parameter("left")}) as left:
+            left.because(router)
+            left.returns(["a"])
+        root.returns(left.output)
+    assert {(e.node.op, e.evidence) for e in run.output().edges} >= {("router", Evidence.READ)}
+    assert run.reached() == {"router", "left"}
+
+
+def test_what_decided_on_a_frame_decided_on_the_calls_in_it():
+    run = Run()
+    with run.recording() as root:
+        with root.component("router", {}, {"prompt": run.parameter("router")}) as router:
+            router.returns("left")
+        with root.frame("node", {}) as frame:
+            frame.because(router)
+            frame.returns(run.call("left", ["a"]))
+        root.returns(frame.output)
+    assert run.reached() == {"router", "left"}
+
+
+def test_pieces_of_a_stream_are_passed_on_while_it_runs():
+    run = Run()
+    with run.recording() as root:
+        seen = []
+        with (
+            root.component(
+                "parser", {"chunks": seen}, {"prompt": run.parameter("parser")}
+            ) as parser,
+            root.component("model", {}, {"prompt": run.parameter("model")}) as model,
+        ):
+            for piece in (["a"], ["b"]):
+                model.yields(piece)
+                seen.append(piece)
+                parser.yields(list(piece))
+            model.returns(["a", "b"])
+        parser.returns("ab")
+        root.returns("ab")
+    assert run.reached() == {"parser", "model"}
 
 
 def test_wrapped_exceptions_lead_to_the_one_that_began():

@@ -12,7 +12,14 @@ from trace_bridge.graph.node import Node
 from trace_bridge.graph.operators import LostEdgeWarning
 from trace_bridge.graph.parameter import Parameter, node
 from trace_bridge.graph.serial import dump_subgraph, load_subgraph
-from trace_bridge.graph.source import CodeRunner, UnsafeCodeError, code_runner
+from trace_bridge.graph.source import (
+    CodeRunner,
+    UnsafeCodeError,
+    code_runner,
+    revised,
+    signature_refusal,
+    source_of,
+)
 from trace_bridge.graph.values import JSON, canonical, digest, jsonable
 
 __all__ = [
@@ -44,5 +51,8 @@ __all__ = [
     "no_trace",
     "node",
     "register_kind",
+    "revised",
+    "signature_refusal",
+    "source_of",
     "subgraph",
 ]

@@ -15,8 +15,7 @@ from trace_bridge.graph.context import scope as _scope
 from trace_bridge.graph.node import Node, linked
 from trace_bridge.graph.parameter import Parameter
 from trace_bridge.graph.source import (
-    UnsafeCodeError,
-    code_runner,
+    caged,
     rebuild,
     signature_refusal,
     source_of,
@@ -253,15 +252,7 @@ class Operator(Generic[_P, _R]):
                 self._rebuilt.pop(list(self._rebuilt)[0], None)  # noqa: RUF015 (others may add meanwhile)
             self._rebuilt[source] = function
             return function
-        runner = code_runner.get()
-        if runner is None:
-            msg = (
-                f"the source of {self.function.__qualname__} has changed, and no code runner is"
-                " configured to run it: pass bundle(trainable=True, unsafe=True) to run"
-                " model-written code in this process"
-            )
-            raise UnsafeCodeError(msg)
-        return lambda *args, **kwargs: runner.run(source, self.op, args, kwargs)
+        return caged(self.function, source, "bundle(trainable=True, unsafe=True)")
 
 
 @overload

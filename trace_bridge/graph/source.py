@@ -13,7 +13,7 @@ import tokenize
 import traceback
 import types
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol, cast
 
@@ -134,6 +134,49 @@ def rebuild(original: Callable[..., Any], source: str) -> Callable[..., Any]:
     plain.__kwdefaults__, plain.__defaults__ = function.__kwdefaults__, function.__defaults__
     plain.__qualname__ = function.__qualname__
     return made
+
+
+def revised(
+    function: Callable[..., Any], source: str, *, unsafe: bool = False,
+    remedy: str = "bundle(trainable=True, unsafe=True)",
+) -> Callable[..., Any]:  # fmt: skip
+    """``function`` with ``source`` for its own: the very function, if nothing has changed.
+
+    Args:
+        function: a user's function, sync or async; it stays as it is.
+        source: what it shall be; see ``signature_refusal`` for what is possible.
+        unsafe: run changed code in this process. Else calls go through the code runner, and raise
+            UnsafeCodeError where none is configured.
+        remedy: what that error tells to write in order to allow it.
+    """
+    if source == source_of(function):
+        return function
+    return rebuild(function, source) if unsafe else caged(function, source, remedy)
+
+
+def caged(function: Callable[..., Any], source: str, remedy: str) -> Callable[..., Any]:
+    """A function like ``function`` whose calls have ``source`` run by the code runner."""
+
+    def call(args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+        runner = code_runner.get()
+        if runner is None:
+            msg = (
+                f"the source of {function.__qualname__} has changed, and no code runner is"
+                f" configured to run it: pass {remedy} to run model-written code in this process"
+            )
+            raise UnsafeCodeError(msg)
+        return runner.run(source, function.__name__, args, kwargs)
+
+    @functools.wraps(function)
+    def run(*args: object, **kwargs: object) -> object:
+        return call(args, kwargs)
+
+    @functools.wraps(function)
+    async def arun(*args: object, **kwargs: object) -> object:
+        result = call(args, kwargs)
+        return await cast("Awaitable[object]", result) if inspect.isawaitable(result) else result
+
+    return arun if inspect.iscoroutinefunction(function) else run
 
 
 def _framed(free: Sequence[str], definition: str) -> tuple[ast.Module, list[ast.stmt]]:

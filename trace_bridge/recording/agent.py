@@ -68,6 +68,10 @@ class AgentModule(Module, Generic[AgentT]):
         """Why there is no slot, for the error message."""
         return "it has no parameters"
 
+    def left_out(self) -> Mapping[str, str]:
+        """What was found but cannot be trained: by path or name, the reason why."""
+        return {}
+
     def clone(self, state: Mapping[str, object]) -> AgentModule[AgentT]:
         """A Module over a copy of the agent that holds ``state``; the agent stays as it is."""
         return type(self)(self.export(state))  # pyright: ignore[reportArgumentType]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TypeAlias
 
@@ -90,6 +90,8 @@ class _Linker:
             self.owners[id(call.output)].append(position)
         for name, value in call.fields.items():
             self._produce((position, name), value)
+        for piece in call.pieces:
+            self._produce((position, ""), piece)
 
     def _passed_on(self, position: int, call: Call) -> int:
         """The call whose very output this frame passed on (its own position otherwise)."""
@@ -106,11 +108,38 @@ class _Linker:
 
     def _explain(self, position: int, call: Call) -> Explained:
         """Where a component's arguments, or a frame's results, came from."""
-        if not call.is_frame:
-            return {name: self._sources(value, call.started) for name, value in call.inputs.items()}
-        if self.aliases[position] != position:
-            return {}
-        return {name: self._sources(value, call.ended) for name, value in call.fields.items()}
+        if call.is_frame:
+            if self.aliases[position] != position:
+                return {}
+            return {name: self._sources(value, call.ended) for name, value in call.fields.items()}
+        before = call.ended if call.pieces else call.started
+        explained = {name: self._sources(value, before) for name, value in call.inputs.items()}
+        if self.children[id(call)]:
+            inner = self._inner(position, call)
+            explained[""] = {**explained.get("", {}), **inner}
+        return explained
+
+    def _inner(self, position: int, call: Call) -> dict[Source, Evidence]:
+        """The calls inside a component (a function that asks models) that its output came from.
+
+        Where that cannot be told from the values, those that no other call inside has used: their
+        outputs went to the component's own code.
+        """
+        inside = [c for c in self.calls[:position] if _is_inside(c, call)]
+        own = {self.position[id(c)] for c in inside}
+        found = {
+            source: evidence
+            for value in call.fields.values()
+            for source, evidence in self._sources(value, call.ended).items()
+            if source[0] in own
+        }
+        if found:
+            return found
+        used = {
+            source[0] for at in own for sources in self.explained[at].values() for source in sources
+        }
+        returned = {self.aliases[self.position[id(c)]] for c in self.children[id(call)]}
+        return {(at, ""): Evidence.READ for at in sorted(returned - used) if at in own}
 
     def _sources(self, value: object, before: int) -> dict[Source, Evidence]:
         owner = self._owner(id(value), before) if identifiable(value) else None
@@ -200,11 +229,26 @@ class _Linker:
         values = call.fields if call.is_frame else call.inputs
         for name, found in self.explained[position].items():
             edges += self._edges(name, values.get(name), found)
+        edges += self._decided(call)
         if call.error is None:
             data = call.output if tuple(call.fields) == ("",) else dict(call.fields)
         else:
             data = f"({type(call.error).__name__}) {call.error}"
         self.nodes[position, ""] = Node(data, call.op, edges, description=call.description)
+
+    def _decided(self, call: Call) -> Iterator[Edge]:
+        """The edges to what decided that ``call``, or a frame around it, happens."""
+        outer: Call | None = call
+        while outer is not None and (outer is call or outer.is_frame):
+            for cause in outer.causes:
+                at = self.position.get(id(cause))
+                if (
+                    at is not None
+                    and cause.ended < call.ended
+                    and (self.aliases[at], "") in self.nodes
+                ):
+                    yield Edge(self._node(self.aliases[at], ""), "", Evidence.READ)
+            outer = outer.parent
 
     def _edges(self, name: str, value: object, found: Mapping[Source, Evidence]) -> list[Edge]:
         """The edges for one argument: to its maker, or to a node for the value they went into."""

@@ -22,11 +22,15 @@ class Call:
 
     ``component`` calls (a model call, a tool) become nodes. A call that only contains others is
     a *frame*: it becomes a node only if it made something new out of what they returned.
+
+    Attributes:
+        causes: calls whose outcome decided that this one happens (a router's, say).
+        pieces: what a stream gave one by one; their identity proves as much as the output's.
     """
 
     __slots__ = (
-        "description", "ended", "error", "fields", "inputs", "op", "output", "parameters",
-        "parent", "recorder", "started",
+        "causes", "description", "ended", "error", "fields", "inputs", "op", "output",
+        "parameters", "parent", "pieces", "recorder", "started",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +45,8 @@ class Call:
         self.description = description
         self.output: object = None
         self.fields: Mapping[str, object] = {}
+        self.causes: Sequence[Call] = ()
+        self.pieces: list[object] = []
         self.error: BaseException | None = None
         self.ended = -1
         self.started = next(_sequence)
@@ -54,6 +60,17 @@ class Call:
         """Note the result; ``fields`` names its parts, when it is a record of several values."""
         self.output = output
         self.fields = {"": output} if fields is None else dict(fields)
+
+    def because(self, *causes: Call) -> None:
+        """Note the calls whose outcome decided that this one happens."""
+        self.causes = (*self.causes, *causes)
+
+    def yields(self, piece: object) -> None:
+        """Note a piece of a streamed result; ``returns`` tells the whole when it is there.
+
+        The inputs of such a call may arrive while it runs: they are looked at when it has ended.
+        """
+        self.pieces.append(piece)
 
     @contextmanager
     def component(

@@ -66,3 +66,41 @@ def test_errors_that_are_shown(run, monkeypatch, error, shown):
 def test_a_bug_keeps_its_traceback(run, monkeypatch):
     monkeypatch.setattr(weights, "install_weights", lambda: 1 / 0)
     assert isinstance(run("model", "install").exception, ZeroDivisionError)
+
+
+AGENT = """
+import dspy
+class Held:
+    program = dspy.Predict("question -> answer")
+held = Held()
+"""
+
+
+def test_doctor_shows_what_can_be_trained(run, tmp_path, monkeypatch):
+    (tmp_path / "doctored_app.py").write_text(AGENT, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    result = run("doctor", "doctored_app:held.program")
+    assert result.exit_code == 0, result.output
+    assert "dspy Predict: 4 parameters, 2 trained by default (*)" in result.output
+    assert "* self:instructions" in result.output
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("doctored_app", "write MODULE:NAME"),
+        ("no_such_app:agent", "there is no module 'no_such_app' here"),
+        ("json:no_such", "json has no 'no_such'"),
+        ("json:loads.no_such", "json has no 'loads.no_such'"),
+    ],
+)
+def test_doctor_says_what_it_did_not_find(run, target, said):
+    result = run("doctor", target)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_doctor_of_something_that_is_no_agent(run):
+    result = run("doctor", "math:pi")
+    assert result.exit_code == 2
+    assert "math:pi: no plugin can wrap builtins.float" in result.stderr

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from pathlib import Path
+
 import click
 
 from trace_bridge import __version__
@@ -29,6 +33,48 @@ class OneLineErrors(click.Group):
 @click.version_option(__version__, prog_name="trace-bridge")
 def main() -> None:
     """Train the agents of any framework with feedback."""
+
+
+@main.command()
+@click.argument("target", metavar="MODULE:NAME")
+def doctor(target: str) -> None:
+    """Show what of the agent NAME in the Python module MODULE can be trained, and what cannot."""
+    from trace_bridge import plugins
+    from trace_bridge.api.wrapping import module_of
+    from trace_bridge.report.inventory import inventory
+
+    agent = _named(target)
+    try:
+        module = module_of(agent, plugins.installed())
+    except TypeError as error:  # it is no agent
+        raise click.UsageError(f"{target}: {error}") from error
+    click.echo(inventory(module))
+
+
+def _named(target: str) -> object:
+    """The object that ``module:name`` means; the module is looked for as ``python -m`` does."""
+    module, _, name = target.partition(":")
+    if not module or not name:
+        msg = f"{target!r} names no agent: write MODULE:NAME, for example my_app.agent:chain"
+        raise click.UsageError(msg)
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found: object = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # it was found, and lacks something itself
+        msg = f"there is no module {error.name!r} here: run this where python -m {module} works"
+        raise click.UsageError(msg) from error
+    for part in name.split("."):
+        if not hasattr(found, part):
+            msg = f"{module} has no {name!r}: its names are {', '.join(_public(found))}"
+            raise click.UsageError(msg)
+        found = getattr(found, part)
+    return found
+
+
+def _public(owner: object) -> list[str]:
+    return [name for name in vars(owner) if not name.startswith("_")]
 
 
 @main.group()

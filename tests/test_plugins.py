@@ -115,7 +115,7 @@ def a_plugin(name, events, *, fails=False):
 
 def test_the_plugin_that_was_passed_last_wraps():
     manager = load((), [a_plugin("first", []), a_plugin("second", [])])
-    assert wrap("agent", manager) == "second"
+    assert manager.hook.wrap(agent="agent") == "second"
 
 
 def test_seams_are_left_in_reverse_order():
@@ -174,3 +174,13 @@ def test_two_plugins_of_one_name_are_named(tmp_path, monkeypatch):
     points = [EntryPoint("mine", m, "trace_bridge") for m in ("one_plugin", "other_plugin")]
     with pytest.raises(PluginError, match=r"named 'mine': .*one_plugin.*other_plugin.*Uninstall"):
         load(points)
+
+
+def test_a_wrapping_that_is_no_module_is_named():
+    class Odd:
+        @tb.hookimpl
+        def wrap(self, agent):
+            return {"agent": agent}
+
+    with pytest.raises(PluginError, match="wrap returned dict for float"):
+        wrap(3.0, load((), [Odd()]))

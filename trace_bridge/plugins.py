@@ -98,10 +98,21 @@ def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
 
 
 def wrap(agent: object, manager: pluggy.PluginManager) -> AgentModule[Any] | None:
-    """The Module that a plugin makes of ``agent``, or None if none knows it."""
+    """The Module that a plugin makes of ``agent``, or None if none knows it.
+
+    Raises:
+        PluginError: a plugin made something else.
+    """
     if isinstance(agent, AgentModule):
         return agent  # pyright: ignore[reportUnknownVariableType]
-    return manager.hook.wrap(agent=agent)
+    made: object = manager.hook.wrap(agent=agent)
+    if made is not None and not isinstance(made, AgentModule):
+        msg = (
+            f"a plugin's hook wrap returned {type(made).__qualname__} for"
+            f" {type(agent).__qualname__}: it has to return a trace_bridge.AgentModule, or None"
+        )
+        raise PluginError(msg)
+    return made  # pyright: ignore[reportUnknownVariableType]
 
 
 @contextmanager

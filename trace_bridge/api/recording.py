@@ -61,12 +61,19 @@ def record(agent: object) -> Generator[Recording]:
     agent itself is never written.
 
     Raises:
-        TypeError: no plugin knows the agent, or it needs none because it makes nodes by itself.
+        TypeError: no plugin knows the agent, the one that does has no ``attached``, or the agent
+            needs none because it makes nodes by itself.
     """
     manager = plugins.installed()
     module = _module(agent)
     if isinstance(module, NativeModule):
         msg = "a native agent records itself: give feedback to the node that it returns"
+        raise TypeError(msg)
+    if type(module).attached is AgentModule[Any].attached:
+        msg = (
+            f"the plugin for {module.framework or type(agent).__qualname__} cannot record an"
+            f" agent's own calls: {type(module).__qualname__} has no attached(); use optimize"
+        )
         raise TypeError(msg)
     recording = Recording(module)
     recorder = Recorder()

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         source_of,
         subgraph,
     )
+    from trace_bridge.graph.code import code_digest
     from trace_bridge.graph.paths import join_path
     from trace_bridge.graph.values import JSON, digest, jsonable
     from trace_bridge.hookspecs import hookimpl
@@ -77,6 +78,7 @@ _HOMES = {
         "Operator", "Parameter", "Subgraph", "UnsafeCodeError", "bundle", "model", "no_trace",
         "node", "revised", "signature_refusal", "source_of", "subgraph",
     ),
+    "graph.code": ("code_digest",),
     "graph.paths": ("join_path",),
     "graph.values": ("JSON", "digest", "jsonable"),
     "hookspecs": ("hookimpl",),
@@ -143,6 +145,7 @@ __all__ = [
     "Usage",
     "Verdict",
     "bundle",
+    "code_digest",
     "complete",
     "current_call",
     "digest",

@@ -103,6 +103,7 @@ def _compact(value: object) -> str:
 for _name, _optimizer in (
     ("prompt", "optoprime"),
     ("description", "optoprime"),
+    ("text", "optoprime"),  # any other; it is trained if the user names it
     ("code", "optoprime"),
 ):
     register_kind(Kind(_name, _is_text, str, _same, _optimizer))

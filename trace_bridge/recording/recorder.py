@@ -96,17 +96,32 @@ class Call:
         with self._inside(Call(self.recorder, self, op, inputs, None, description)) as call:
             yield call
 
+    def begin(
+        self, op: str, inputs: Mapping[str, object], parameters: Mapping[str, Parameter],
+        description: str = "",
+    ) -> Call:  # fmt: skip
+        """As ``component``, for one that ends in another context (a generator's): see ``end``."""
+        call = Call(self.recorder, self, op, inputs, parameters, description)
+        self.recorder.calls.append(call)
+        return call
+
+    def end(self, error: BaseException | None = None) -> None:
+        """What has begun has ended, perhaps by an exception."""
+        self.error = error
+        self.ended = next(_sequence)
+
     @contextmanager
     def _inside(self, call: Call) -> Generator[Call]:
         self.recorder.calls.append(call)
         token = _current.set(call)
+        error = None
         try:
             yield call
-        except BaseException as error:
-            call.error = error
+        except BaseException as raised:
+            error = raised
             raise
         finally:
-            call.ended = next(_sequence)
+            call.end(error)
             _current.reset(token)
 
     @contextmanager

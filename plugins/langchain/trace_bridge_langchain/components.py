@@ -1,0 +1,280 @@
+"""Seams that record components: prompts, models, tools, retrievers, parsers, functions.
+
+Each looks up one context variable, and is the original method where nothing is recorded. The
+original runs on what stands for the object in the current run: a copy with other values, or itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables.config import var_child_runnable_config
+
+from trace_bridge import Call, current_call
+from trace_bridge_langchain import models
+from trace_bridge_langchain.discovery import own_name
+from trace_bridge_langchain.layout import Site
+from trace_bridge_langchain.parts import is_users
+from trace_bridge_langchain.running import Attached, active
+from trace_bridge_langchain.states import StateReads, plain, written
+
+Method = Callable[..., Any]
+_UNKNOWN = Site("")
+
+
+def site_of(value: Any, where: Attached | None) -> Site:
+    """What is known of ``value`` in this run."""
+    site = None if where is None else where.site(value)
+    return _UNKNOWN if site is None else site
+
+
+def op_of(site: Site, value: Any) -> str:
+    """The name of a component in the graph."""
+    return site.op or own_name(value) or type(value).__name__
+
+
+def given_to(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
+    """The input: of ``invoke(input)``, or of a tool's ``run(tool_input)``."""
+    return args[0] if args else kwargs.get("input", kwargs.get("tool_input"))
+
+
+def inputs_of(given: object) -> Mapping[str, object]:
+    """What went into a component, by name."""
+    if isinstance(given, dict):
+        return cast("dict[str, object]", given)
+    return {"input": given}
+
+
+def chosen(where: Attached | None, call: Call) -> None:
+    """Note the router that chose the graph node in which ``call`` is the first."""
+    if where is None or not where.causes:
+        return
+    config = var_child_runnable_config.get() or {}
+    node = (config.get("metadata") or {}).get("langgraph_node")
+    cause = where.causes.pop(str(node), None)
+    if cause is not None:
+        call.because(cause)
+
+
+def component(original: Method) -> Method:
+    """A seam for ``invoke(input, ...)`` and its like."""
+
+    def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        call = current_call()
+        if call is None:
+            return original(self, *args, **kwargs)
+        where = active.get()
+        own, site = (self, _UNKNOWN) if where is None else (where.find(self), site_of(self, where))
+        with call.component(
+            op_of(site, self), inputs_of(given_to(args, kwargs)), site.parameters, site.description
+        ) as made:
+            chosen(where, made)
+            output = original(own, *args, **kwargs)
+            made.returns(output)
+        return output
+
+    return seam
+
+
+def acomponent(original: Method) -> Method:
+    """``component`` for a coroutine function."""
+
+    async def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        call = current_call()
+        if call is None:
+            return await original(self, *args, **kwargs)
+        where = active.get()
+        own, site = (self, _UNKNOWN) if where is None else (where.find(self), site_of(self, where))
+        with call.component(
+            op_of(site, self), inputs_of(given_to(args, kwargs)), site.parameters, site.description
+        ) as made:
+            chosen(where, made)
+            output = await original(own, *args, **kwargs)
+            made.returns(output)
+        return output
+
+    return seam
+
+
+# ---------------------------------------------------------------------------- models
+
+
+def model_site(self: Any, where: Attached | None, kwargs: Mapping[str, Any]) -> Site:
+    """A model reads its settings, and the texts of the tools that are bound to it."""
+    site = site_of(self, where)
+    tools = kwargs.get("tools")
+    if where is None or not tools or not where.layout.tools:
+        return site
+    read = dict(site.parameters)
+    for tool in tools:
+        read.update(where.layout.tools.get(_tool_name(tool), {}))
+    return Site(site.op, site.description, read)
+
+
+def _tool_name(tool: Any) -> str:
+    if not isinstance(tool, dict):
+        return str(getattr(tool, "name", ""))
+    held = cast("dict[str, Any]", tool)
+    return str(held.get("name") or (held.get("function") or {}).get("name") or "")
+
+
+def model(original: Method) -> Method:
+    """A seam for ``invoke`` of models."""
+
+    def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        call = current_call()
+        if call is None:
+            return original(self, *args, **kwargs)
+        where = active.get()
+        site = model_site(self, where, kwargs)
+        given = given_to(args, kwargs)
+        with call.component(op_of(site, self), {"input": given}, site.parameters) as made:
+            chosen(where, made)
+            output = original(self if where is None else where.find(self), *args, **kwargs)
+            made.returns(output)
+        return output
+
+    return seam
+
+
+def amodel(original: Method) -> Method:
+    """``model`` for ``ainvoke``."""
+
+    async def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        call = current_call()
+        if call is None:
+            return await original(self, *args, **kwargs)
+        where = active.get()
+        site = model_site(self, where, kwargs)
+        given = given_to(args, kwargs)
+        with call.component(op_of(site, self), {"input": given}, site.parameters) as made:
+            chosen(where, made)
+            output = await original(self if where is None else where.find(self), *args, **kwargs)
+            made.returns(output)
+        return output
+
+    return seam
+
+
+def generate(original: Method) -> Method:
+    """A seam for ``_generate_with_cache``, through which every chat call but ``stream`` goes."""
+
+    def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        with models.metered(self) as call:
+            own, watch = models.watched(self)
+            result = original(own, *args, **kwargs)
+            call.usage = models.usage_of(result, cached=watch is not None and watch.hit)
+        return result
+
+    return seam
+
+
+def agenerate(original: Method) -> Method:
+    """``generate`` for ``_agenerate_with_cache``."""
+
+    async def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        with models.metered(self) as call:
+            own, watch = models.watched(self)
+            result = await original(own, *args, **kwargs)
+            call.usage = models.usage_of(result, cached=watch is not None and watch.hit)
+        return result
+
+    return seam
+
+
+def generate_texts(original: Method) -> Method:
+    """A seam for ``_generate_helper`` of an LLM that is no chat model, for several prompts."""
+
+    def seam(self: Any, prompts: list[str], *args: Any, **kwargs: Any) -> Any:
+        with models.metered(self) as call:
+            result = original(self, prompts, *args, **kwargs)
+            call.usage = replace(models.usage_of(result), calls=len(prompts))
+        return result
+
+    return seam
+
+
+def agenerate_texts(original: Method) -> Method:
+    """``generate_texts`` for ``_agenerate_helper``."""
+
+    async def seam(self: Any, prompts: list[str], *args: Any, **kwargs: Any) -> Any:
+        with models.metered(self) as call:
+            result = await original(self, prompts, *args, **kwargs)
+            call.usage = replace(models.usage_of(result), calls=len(prompts))
+        return result
+
+    return seam
+
+
+# ---------------------------------------------------------------------------- functions
+
+
+def is_component(self: Any, site: Site) -> bool:
+    """Whether a runnable over a function is the user's, and not a part of the framework."""
+    if site.parameters:
+        return True
+    function = getattr(self, "func", None) or getattr(self, "afunc", None)
+    function = getattr(function, "__wrapped__", function)
+    return is_users(getattr(function, "__func__", function))
+
+
+def function(original: Method) -> Method:
+    """A seam for ``invoke`` of a lambda or of a graph's node."""
+
+    def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        call = current_call()
+        if call is None:
+            return original(self, *args, **kwargs)
+        where = active.get()
+        site, own = site_of(self, where), self if where is None else where.find(self)
+        if not is_component(self, site):
+            return original(own, *args, **kwargs)
+        given, inputs = _tracked(self, args[0] if args else kwargs.pop("input"))
+        with call.component(op_of(site, self), inputs, site.parameters, site.description) as made:
+            chosen(where, made)
+            output = plain(original(own, given, *args[1:], **kwargs))
+            _returned(self, where, made, output)
+        return output
+
+    return seam
+
+
+def afunction(original: Method) -> Method:
+    """``function`` for ``ainvoke``."""
+
+    async def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        call = current_call()
+        if call is None:
+            return await original(self, *args, **kwargs)
+        where = active.get()
+        site, own = site_of(self, where), self if where is None else where.find(self)
+        if not is_component(self, site):
+            return await original(own, *args, **kwargs)
+        given, inputs = _tracked(self, args[0] if args else kwargs.pop("input"))
+        with call.component(op_of(site, self), inputs, site.parameters, site.description) as made:
+            chosen(where, made)
+            output = plain(await original(own, given, *args[1:], **kwargs))
+            _returned(self, where, made, output)
+        return output
+
+    return seam
+
+
+def _tracked(self: Any, given: object) -> tuple[object, Mapping[str, object]]:
+    """The input of a function, and a record of what it reads of it."""
+    if type(given) is dict and not isinstance(self, RunnableLambda):
+        state = StateReads(cast("dict[str, object]", given))
+        return state, state.reads
+    return given, inputs_of(given)
+
+
+def _returned(self: Any, where: Attached | None, made: Call, output: object) -> None:
+    made.returns(output, None if isinstance(self, RunnableLambda) else written(output))
+    ends = None if where is None else where.layout.routers.get(where.copy.original(self))
+    if where is not None and ends is not None:
+        results = cast("list[object]", output) if isinstance(output, list) else [output]
+        for result in results:
+            where.causes[str(ends.get(result, getattr(result, "node", result)))] = made

@@ -1,0 +1,227 @@
+"""An agent as the seams know it: its slots, and what each component reads; and its copies."""
+
+from __future__ import annotations
+
+import threading
+import types
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from langchain_core.prompts import BasePromptTemplate
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import Runnable, RunnableBinding, RunnableLambda
+from langchain_core.tools import BaseTool
+
+from trace_bridge import Parameter, join_path
+from trace_bridge_langchain.copies import LightCopy
+from trace_bridge_langchain.discovery import Found, Walk, own_name
+from trace_bridge_langchain.functions import first_line
+from trace_bridge_langchain.parts import is_users
+from trace_bridge_langchain.slots import Place, settings_of, slots_of, trainable_source
+
+_KEPT = 32  # copies for states that an agent keeps
+_SAME = 16  # characters from which two equal texts are one parameter
+
+
+@dataclass(slots=True, eq=False)
+class Site:
+    """A component of the agent: what it is called, and which parameters its calls read."""
+
+    op: str
+    description: str = ""
+    parameters: dict[str, Parameter] = field(default_factory=dict[str, Parameter])
+
+
+class Layout:
+    """All slots and components of an agent."""
+
+    def __init__(self, agent: object, *, unsafe: bool = False) -> None:
+        self.agent = agent
+        self.unsafe = unsafe
+        self.walk = Walk(agent)
+        self.places: list[Place] = []
+        self.sites: dict[int, Site] = {}
+        self.tools: dict[str, dict[str, Parameter]] = {}  # by a tool's name: what models read of it
+        # of a graph's conditional edges: by the router's id, which node a result means
+        self.routers: dict[int, Mapping[object, object]] = {
+            id(item.value.path): item.value.ends or {}
+            for item in self.walk.found.values()
+            if type(item.value).__name__ == "BranchSpec"
+        }
+        self._names: Counter[str] = Counter()
+        self._texts: dict[tuple[str, object], Place] = {}
+        self._lock = threading.Lock()
+        self._copies: OrderedDict[tuple[object, ...], LightCopy] = OrderedDict()
+        for item in self.walk.found.values():
+            for place in self._places_of(item):
+                self._add(place)
+        self._add_bound_tools()
+        self.originals = {place.path: place.get() for place in self.places}
+
+    def _places_of(self, item: Found) -> list[Place]:
+        def join(name: str) -> str:
+            return join_path(item.owners, name)
+
+        if isinstance(item.value, RunnableBinding):
+            return list(settings_of(cast("RunnableBinding[Any, Any]", item.value), join))
+        return list(slots_of(item.value, join))
+
+    def _add(self, place: Place) -> None:
+        """Take ``place`` as a slot, or as another place of one with the same text."""
+        value = place.get()
+        key = (place.kind, value) if isinstance(value, str) and len(value) >= _SAME else None
+        known = None if key is None or place.kind == "code" else self._texts.get(key)
+        if known is not None:
+            known.others.append(place)
+            return
+        self._names[place.path] += 1
+        if self._names[place.path] > 1:
+            owners, _, name = place.path.rpartition(":")
+            object.__setattr__(place, "path", f"{owners}#{self._names[place.path]}:{name}")
+        self.places.append(place)
+        if key is not None:
+            self._texts[key] = place
+
+    def _add_bound_tools(self) -> None:
+        """What ``bind_tools`` has made of tools: their texts stand there a second time."""
+        known = {
+            (place.owner.name, place.path.rpartition(":")[2]): place
+            for place in self.places
+            if isinstance(place.owner, BaseTool)
+        }
+        for item in list(self.walk.found.values()):
+            held = item.value
+            if not isinstance(held, dict) or not isinstance(held.get("name"), str):
+                continue
+            self._bound_text(known, held, held["name"], "description")
+            schema = held.get("parameters") or held.get("input_schema") or {}
+            for name, field_ in (schema.get("properties") or {}).items():
+                if isinstance(field_, dict):
+                    self._bound_text(known, field_, held["name"], f"args.{name}")
+
+    def _bound_text(
+        self, known: dict[tuple[str, str], Place], held: Any, tool: str, name: str
+    ) -> None:
+        if not isinstance(held.get("description"), str):
+            return
+        place = Place(
+            join_path(("tools", tool), name), held, "description", "description",
+            decode=lambda value: value, encode=lambda _, value: value,
+        )  # fmt: skip
+        first = known.setdefault((tool, name), place)
+        if first is not place:
+            first.others.append(place)
+        else:
+            self._add(place)
+
+    def connect(self, parameters: Mapping[str, Parameter]) -> None:
+        """Let the components know the parameters that they read."""
+        read: dict[int, dict[str, Parameter]] = {}
+        for place in self.places:
+            parameter, name = parameters[place.path], place.path.rpartition(":")[2]
+            for one in (place, *place.others):
+                owner = one.owner
+                if one.kind == "description":
+                    tool = place.path.rpartition(":")[0].rpartition("/")[2]
+                    tool = owner.name if isinstance(owner, BaseTool) else tool
+                    self.tools.setdefault(tool, {})[f"tools.{tool}.{name}"] = parameter
+                else:
+                    own = read.setdefault(id(owner), {})
+                    own[name if name not in own else place.path] = parameter
+        for item in self.walk.found.values():
+            if isinstance(item.value, Runnable):
+                self.sites[id(item.value)] = self._site(item, read)
+
+    def _site(self, item: Found, read: Mapping[int, Mapping[str, Parameter]]) -> Site:
+        value = item.value
+        site = Site(".".join(item.owners) or own_name(value) or type(value).__name__)
+        below = [value] if isinstance(value, BaseTool) else []
+        for inner in self.walk.below(value):
+            if inner.value is not value or value not in below:
+                below.append(inner.value)
+        for inner in below:
+            for name, parameter in read.get(id(inner), {}).items():
+                if parameter not in site.parameters.values():
+                    key = name if name not in site.parameters else parameter.name
+                    site.parameters[key] = parameter
+        function = getattr(value, "func", None) or getattr(value, "afunc", None)
+        site.description = first_line(function) if callable(function) else ""
+        return site
+
+    @property
+    def is_async(self) -> bool:
+        """Whether some function in it can only be awaited: then ``invoke`` would fail."""
+        return any(
+            getattr(item.value, "func", True) is None and getattr(item.value, "afunc", None)
+            for item in self.walk.found.values()
+            if isinstance(item.value, Runnable)
+        ) or any(
+            isinstance(item.value, RunnableLambda) and not hasattr(item.value, "func")
+            for item in self.walk.found.values()
+        )
+
+    def left_out(self) -> dict[str, str]:
+        """What was found and cannot be trained, by name, with the reason."""
+        found: dict[str, str] = {}
+        for item in self.walk.found.values():
+            name = "/".join(item.owners) or type(item.value).__name__
+            if isinstance(item.value, types.FunctionType) and is_users(item.value):
+                if not trainable_source(item.value):
+                    found[name] = "its code: a lambda, or made by exec; use a def in a file"
+            elif isinstance(item.value, BaseRetriever):
+                found[name] = "a retriever: what it finds is not written by trace_bridge"
+            elif (
+                isinstance(item.value, BasePromptTemplate)
+                and not self.sites[id(item.value)].parameters
+            ):
+                found[name] = f"a {type(item.value).__name__} without a text that is known"
+        return found
+
+    def site(self, value: object) -> Site | None:
+        """What is known of one of the agent's own objects."""
+        return self.sites.get(id(value))
+
+    def copy(self, state: Mapping[str, object]) -> LightCopy:
+        """The agent with other values; what does not lead to one of them is the agent's own."""
+        key = tuple((path, repr(state[path])) for path in self._changed(state))
+        with self._lock:
+            found = self._copies.get(key)
+            if found is None:
+                found = self._copies[key] = self.fresh_copy(state)
+            self._copies.move_to_end(key)
+            while len(self._copies) > _KEPT:
+                self._copies.popitem(last=False)
+        return found
+
+    def _changed(self, state: Mapping[str, object]) -> list[str]:
+        """The paths whose values in ``state`` are not the agent's own."""
+        return [p for p, own in self.originals.items() if p in state and state[p] != own]
+
+    def write(self, state: Mapping[str, object]) -> None:
+        """Write ``state`` into the agent itself.
+
+        Raises:
+            ValueError: changed code, which only a copy can have; nothing is written then.
+        """
+        changed = [place for place in self.places if place.path in self._changed(state)]
+        code = [place.path for place in changed if place.kind == "code"]
+        if code:
+            msg = f"{', '.join(code)}: code is not written into your functions; use export()"
+            raise ValueError(msg)
+        for place in changed:
+            for one in (place, *place.others):
+                one.put(one.owner, state[place.path])
+            self.originals[place.path] = state[place.path]
+        with self._lock:
+            self._copies.clear()
+
+    def fresh_copy(self, state: Mapping[str, object], *, live: bool = True) -> LightCopy:
+        """As ``copy``, for somebody else to keep: what changes shares nothing with others."""
+        writes: dict[int, list[tuple[Place, object]]] = {}
+        known = {place.path: place for place in self.places}
+        for path in self._changed(state):
+            for one in (known[path], *known[path].others):
+                writes.setdefault(id(one.owner), []).append((one, state[path]))
+        return LightCopy(self.walk, writes, unsafe=self.unsafe, live=live)

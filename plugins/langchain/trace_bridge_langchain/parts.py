@@ -1,0 +1,149 @@
+"""What the objects of an agent consist of, and shallow copies of them with other parts.
+
+One table serves discovery (walk over parts), candidates (copy what leads to a change), and
+``apply`` (write a part in place).
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import sys
+import sysconfig
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseLanguageModel
+from langchain_core.runnables import Runnable
+from langchain_core.vectorstores import VectorStore
+from pydantic import BaseModel
+
+from trace_bridge_langchain import functions
+
+_ATOMS = (str, bytes, int, float, complex, bool, type(None), type, types.ModuleType)
+_LEAVES = (BaseLanguageModel, Embeddings, VectorStore)  # they hold clients, and no parameters
+_FRAMEWORK = ("langchain", "langgraph")
+_INSTALLED = tuple(
+    str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")
+)
+
+
+def is_users(value: object) -> bool:
+    """Whether a function or class is the user's own, and not installed."""
+    return _is_users(getattr(value, "__module__", None) or "")
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_users(module: str) -> bool:
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:  # typed into a shell; or written in C
+        return module == "__main__"
+    return not str(Path(file).resolve()).startswith(_INSTALLED)
+
+
+def _is_framework(kind: type) -> bool:
+    return kind.__module__.partition(".")[0].startswith(_FRAMEWORK)
+
+
+def parts(value: object) -> dict[str, object]:
+    """The named parts of ``value`` that could hold, or lead to, something trainable."""
+    if isinstance(value, (*_ATOMS, *_LEAVES)):
+        return {}
+    if isinstance(value, Mapping):
+        pairs = cast("Mapping[object, object]", value).items()
+        return {str(key): item for key, item in pairs}
+    if isinstance(value, (list, tuple)):
+        return {str(index): item for index, item in enumerate(cast("list[object]", value))}
+    if isinstance(value, types.FunctionType):
+        return functions.referred(value, globals_too=is_users(value))
+    if isinstance(value, types.MethodType):
+        return {"self": value.__self__}
+    if isinstance(value, functools.partial):
+        given = {f"args.{i}": item for i, item in enumerate(value.args)}
+        named = {f"keywords.{name}": item for name, item in value.keywords.items()}
+        return {"func": value.func, **given, **named, **vars(value)}
+    if isinstance(value, BaseModel):
+        return {**vars(value), **(value.__pydantic_private__ or {})}
+    kind = type(value)
+    known = isinstance(value, Runnable) or _is_framework(kind) or dataclasses.is_dataclass(kind)
+    if known or is_users(kind):
+        return _attributes(value)
+    return {}
+
+
+def _attributes(value: object) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for kind in type(value).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else cast("tuple[str, ...]", slots):
+            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+                found[name] = getattr(value, name)
+    cached = _cached_properties(type(value))
+    held = cast("dict[str, object]", getattr(value, "__dict__", {}))
+    found.update((name, item) for name, item in held.items() if name not in cached)
+    return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _cached_properties(kind: type) -> frozenset[str]:
+    """Attributes that are worked out from others: a copy works them out again."""
+    return frozenset(
+        name
+        for base in kind.__mro__
+        for name, item in vars(base).items()
+        if isinstance(item, functools.cached_property)
+    )
+
+
+def shell(value: object, names: Mapping[str, object], *, live: bool = True) -> Any:
+    """A shallow copy of ``value`` into which the parts ``names`` may be written.
+
+    None for what has to be made whole (tuples, partials and bound methods): see ``whole``.
+    """
+    if isinstance(value, (tuple, functools.partial, types.MethodType)):
+        return None
+    if isinstance(value, types.FunctionType):
+        return functions.clone(value, names, live=live)
+    if isinstance(value, BaseModel):
+        return value.model_copy()
+    made = copy.copy(value)
+    for name in _cached_properties(type(value)):
+        getattr(made, "__dict__", {}).pop(name, None)
+    return made
+
+
+def whole(value: Any, changes: Mapping[str, object]) -> Any:
+    """A tuple, partial or bound method like ``value``, with other parts."""
+    if isinstance(value, types.MethodType):
+        return types.MethodType(value.__func__, changes.get("self", value.__self__))
+    if isinstance(value, functools.partial):
+        made = functools.partial(
+            cast("Callable[..., object]", changes.get("func", value.func)),
+            *[changes.get(f"args.{i}", item) for i, item in enumerate(value.args)],
+            **{n: changes.get(f"keywords.{n}", v) for n, v in value.keywords.items()},
+        )
+        vars(made).update({name: changes.get(name, v) for name, v in vars(value).items()})
+        return made
+    items = [changes.get(str(index), item) for index, item in enumerate(value)]
+    return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+
+
+def write(owner: Any, name: str, value: object) -> None:
+    """Write the part ``name`` of ``owner``, in place and past all validation."""
+    if isinstance(owner, types.FunctionType):
+        functions.change(owner, name, value)
+    elif isinstance(owner, dict):
+        held = cast("dict[Any, object]", owner)
+        held[next((key for key in held if str(key) == name), name)] = value
+    elif isinstance(owner, list):
+        cast("list[object]", owner)[int(name)] = value
+    elif name in (getattr(owner, "__pydantic_private__", None) or {}):
+        owner.__pydantic_private__[name] = value
+    elif name in getattr(owner, "__dict__", {}):
+        vars(owner)[name] = value
+    else:
+        object.__setattr__(owner, name, value)

@@ -1,0 +1,58 @@
+"""Which agent's run a context is in, and what stands for the agent's objects in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from trace_bridge import Call
+from trace_bridge_langchain.copies import LightCopy
+from trace_bridge_langchain.layout import Layout, Site
+
+
+class Attached:
+    """Calls in this context belong to an agent, and read its current values.
+
+    Args:
+        layout: the agent's.
+        state: gives the current values.
+    """
+
+    def __init__(self, layout: Layout, state: Callable[[], Mapping[str, object]]) -> None:
+        self.layout = layout
+        self._state = state
+        self._copy: LightCopy | None = None
+        self.causes: dict[str, Call] = {}  # by a graph's node: the router's call that chose it
+
+    @property
+    def copy(self) -> LightCopy:
+        """The agent with the values that were current when it was first asked for."""
+        if self._copy is None:
+            self._copy = self.layout.copy(self._state())
+        return self._copy
+
+    def find(self, value: Any) -> Any:
+        """What runs in place of ``value``, an object of the agent or of a copy."""
+        return self.copy.find(value)
+
+    def site(self, value: object) -> Site | None:
+        """What is known of an object of the agent or of the copy."""
+        return self.layout.sites.get(self.copy.original(value))
+
+    @contextmanager
+    def entered(self) -> Generator[None]:
+        """Let this be what calls in this context belong to."""
+        token = active.set(self)
+        try:
+            yield
+        finally:
+            active.reset(token)
+
+    def renewed(self) -> Attached:
+        """For another run, which reads the values that are current then."""
+        return Attached(self.layout, self._state)
+
+
+active: ContextVar[Attached | None] = ContextVar("trace_bridge_langchain_active", default=None)

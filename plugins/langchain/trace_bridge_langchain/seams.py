@@ -1,0 +1,126 @@
+"""The seams: methods of LangChain's and LangGraph's classes that report to the run they are in.
+
+Seams are counted, and the last one to leave puts every class back as it was.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel, BaseLLM
+from langchain_core.output_parsers import BaseOutputParser
+from langchain_core.output_parsers.base import BaseGenerationOutputParser
+from langchain_core.output_parsers.transform import BaseTransformOutputParser
+from langchain_core.prompts import BasePromptTemplate
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import BaseTool
+
+from trace_bridge_langchain import components as make
+from trace_bridge_langchain import streams
+
+Place = tuple[type, str, Callable[[Callable[..., Any]], Callable[..., Any]]]
+
+
+@dataclass(slots=True)
+class _Patch:
+    original: Any
+    seam: Any
+    users: int = 0
+
+
+class _Seams:
+    """The installed seams of this process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.patches: dict[tuple[type, str], _Patch] = {}
+
+    def enter(self, places: Iterable[Place]) -> list[tuple[type, str]]:
+        entered: list[tuple[type, str]] = []
+        with self.lock:
+            for owner, name, maker in places:
+                original = vars(owner).get(name)
+                if original is None:
+                    continue
+                patch = self.patches.get((owner, name))
+                if patch is None:
+                    seam = functools.wraps(original)(maker(original))
+                    patch = self.patches[owner, name] = _Patch(original, seam)
+                    setattr(owner, name, seam)
+                patch.users += 1
+                entered.append((owner, name))
+        return entered
+
+    def leave(self, entered: Iterable[tuple[type, str]]) -> None:
+        with self.lock:
+            for owner, name in entered:
+                patch = self.patches[owner, name]
+                patch.users -= 1
+                if patch.users:
+                    continue
+                del self.patches[owner, name]
+                if vars(owner).get(name) is patch.seam:  # else somebody patched over it
+                    setattr(owner, name, patch.original)
+
+
+_seams = _Seams()
+
+
+@contextmanager
+def installed(places: Callable[[], Iterable[Place]]) -> Generator[None]:
+    """Have these seams installed; entering again only counts."""
+    entered = _seams.enter(places())
+    try:
+        yield
+    finally:
+        _seams.leave(entered)
+
+
+@contextmanager
+def instrumented() -> Generator[None]:
+    """Have the seams on components installed."""
+    with installed(_places):
+        yield
+
+
+def _places() -> Iterator[Place]:
+    """Classes, their methods, and what makes a seam of each; methods that are absent are left."""
+    for kind in (BasePromptTemplate, BaseRetriever, BaseOutputParser, BaseGenerationOutputParser):
+        yield kind, "invoke", make.component
+        yield kind, "ainvoke", make.acomponent
+    yield BaseTool, "run", make.component  # invoke() calls it
+    yield BaseTool, "arun", make.acomponent
+    yield BaseTransformOutputParser, "transform", streams.transform
+    yield BaseTransformOutputParser, "atransform", streams.atransform
+    yield RunnableLambda, "invoke", make.function
+    yield RunnableLambda, "ainvoke", make.afunction
+    yield RunnableLambda, "transform", streams.transform
+    yield RunnableLambda, "atransform", streams.atransform
+    for kind in (BaseChatModel, BaseLLM):
+        yield kind, "invoke", make.model
+        yield kind, "ainvoke", make.amodel
+        yield kind, "stream", streams.stream
+        yield kind, "astream", streams.astream
+    yield BaseChatModel, "_generate_with_cache", make.generate
+    yield BaseChatModel, "_agenerate_with_cache", make.agenerate
+    yield BaseLLM, "_generate_helper", make.generate_texts
+    yield BaseLLM, "_agenerate_helper", make.agenerate_texts
+    runnable_callable = graph_node_class()
+    if runnable_callable is not None:
+        yield runnable_callable, "invoke", make.function
+        yield runnable_callable, "ainvoke", make.afunction
+
+
+def graph_node_class() -> type | None:
+    """LangGraph's class for functions in graphs (private), where LangGraph is in use."""
+    if "langgraph" not in sys.modules:
+        return None
+    module = sys.modules.get("langgraph._internal._runnable")  # from 0.6
+    return getattr(module, "RunnableCallable", None)

@@ -1,0 +1,202 @@
+"""The trainable places of an agent's objects."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import re
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from langchain_core.language_models import BaseLanguageModel
+from langchain_core.messages import BaseMessage
+from langchain_core.prompts import (
+    FewShotChatMessagePromptTemplate,
+    FewShotPromptTemplate,
+    PromptTemplate,
+)
+from langchain_core.runnables import RunnableBinding
+from langchain_core.tools import BaseTool
+from pydantic import BaseModel, create_model
+
+from trace_bridge import Slot, jsonable, signature_refusal, source_of
+from trace_bridge_langchain.checks import not_empty, template_check, variables
+from trace_bridge_langchain.functions import first_line
+from trace_bridge_langchain.parts import is_users, parts, write
+
+SOURCE = "source"  # the part of a function that is its code
+_PROMPT_LIKE = re.compile(r"prompt|instruct|system|template", re.IGNORECASE)
+_SETTINGS = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
+_DEMOS = "Each object has values for the variables of the example's template."
+_TOOL = "What the tool does and when to use it; shown to the model that chooses tools."
+_ARGUMENT = "What the argument is, in a sentence; shown to the model that calls the tool."
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def _second(_: object, value: object) -> object:
+    return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place(Slot):
+    """A slot whose ``attribute`` is a part's name, as ``parts`` has it.
+
+    Attributes:
+        others: further places with the same value, which get every new one, too.
+    """
+
+    others: list[Place] = field(default_factory=list["Place"])
+
+    def get(self, owner: object | None = None) -> object:
+        """The value in ``owner``, or in the slot's own."""
+        return self.decode(read(self.owner if owner is None else owner, self.attribute))
+
+    def put(self, owner: object, value: object) -> None:
+        """Write ``value`` into ``owner``."""
+        write(owner, self.attribute, self.encode(read(owner, self.attribute), value))
+
+
+def read(owner: Any, name: str) -> object:
+    """The part ``name`` of ``owner``."""
+    if name == SOURCE:
+        return source_of(owner)
+    if isinstance(owner, BaseModel) and name in type(owner).model_fields:
+        return getattr(owner, name)
+    return parts(owner)[name]
+
+
+def slots_of(value: Any, join: Callable[[str], str]) -> Iterator[Place]:
+    """The places in ``value`` itself; ``join`` makes a slot's name a path."""
+    make = functools.partial(_place, value, join)
+    if isinstance(value, PromptTemplate):
+        yield _template(value, "template", make)
+    elif isinstance(value, FewShotPromptTemplate):
+        yield from (_template(value, name, make) for name in ("prefix", "suffix"))
+        yield from _examples(value, make)
+    elif isinstance(value, FewShotChatMessagePromptTemplate):
+        yield from _examples(value, make)
+    elif isinstance(value, BaseMessage):
+        if isinstance(value.content, str) and value.content.strip():
+            yield make("content", "prompt", check=not_empty)
+    elif isinstance(value, BaseTool):
+        yield from _tool(value, make)
+    elif isinstance(value, types.FunctionType):
+        yield from _function(value, make)
+    elif isinstance(value, BaseLanguageModel):
+        yield from _settings(vars(value), make)
+    elif is_users(type(value)):
+        yield from _attributes(value, make)
+
+
+def _attributes(value: object, make: Callable[..., Place]) -> Iterator[Place]:
+    for name, held in parts(value).items():
+        if isinstance(held, str) and held.strip() and _PROMPT_LIKE.search(name):
+            yield make(name, "prompt", check=not_empty)
+
+
+def settings_of(binding: RunnableBinding[Any, Any], join: Callable[[str], str]) -> Iterator[Place]:
+    """The numbers that a binding passes to its model."""
+    kwargs = cast("dict[str, object]", binding.kwargs)
+    yield from _settings(kwargs, functools.partial(_place, kwargs, join))
+
+
+def _place(
+    owner: object, join: Callable[[str], str], part: str, kind: str, name: str = "", **more: Any
+) -> Place:
+    given: dict[str, Any] = {"decode": _same, "encode": _second, **more}
+    return Place(join(name or part), owner, part, kind, **given)
+
+
+def _template(value: Any, part: str, make: Callable[..., Place]) -> Place:
+    text, sort = str(getattr(value, part)), str(value.template_format)
+    names = variables(text, sort)
+    words = re.sub(r"\{[^{}]*\}", "", text)
+    given = {*value.partial_variables, *(value.input_variables if part != "template" else ())}
+    keep = ", ".join(f"{{{name}}}" for name in names)
+    return make(
+        part, "prompt" if re.search(r"\w", words) else "text",  # "{question}" says nothing itself
+        check=template_check(text, sort, given),
+        constraint=f"A template ({sort}). Keep {keep}; invent no other." if names else
+        f"A template ({sort}) without variables.",
+    )  # fmt: skip
+
+
+def _examples(value: Any, make: Callable[..., Place]) -> Iterator[Place]:
+    if value.examples is not None:
+        yield make("examples", "demos", decode=jsonable, constraint=_DEMOS)
+
+
+def _tool(tool: BaseTool, make: Callable[..., Place]) -> Iterator[Place]:
+    yield make(
+        "description", "description", check=not_empty, constraint=_TOOL,
+        description=f"description of the tool {tool.name}",
+    )  # fmt: skip
+    schema: Any = tool.args_schema
+    fields = getattr(schema, "model_fields", {}) if isinstance(schema, type) else {}
+    for name, held in fields.items():
+        if isinstance(getattr(held, "description", None), str):
+            yield make(
+                "args_schema", "description", f"args.{name}", check=not_empty,
+                decode=functools.partial(_argument, name), constraint=_ARGUMENT,
+                encode=functools.partial(_described, name),
+                description=f"description of the argument {name} of the tool {tool.name}",
+            )  # fmt: skip
+
+
+def _argument(name: str, schema: Any) -> object:
+    return schema.model_fields[name].description
+
+
+def _described(name: str, schema: Any, text: str) -> Any:
+    held = schema.model_fields[name]
+    changed = copy.copy(held)
+    changed.description = text
+    fields: dict[str, Any] = {name: (held.annotation, changed)}
+    return create_model(
+        schema.__name__, __base__=schema, __doc__=schema.__doc__, __module__=schema.__module__,
+        **fields,
+    )  # fmt: skip
+
+
+def _function(function: types.FunctionType, make: Callable[..., Place]) -> Iterator[Place]:
+    users = is_users(function)
+    for name, held in parts(function).items():
+        if not isinstance(held, str) or not held.strip():
+            continue
+        sort, _, variable = name.partition(".")
+        hinted = bool(_PROMPT_LIKE.search(variable)) and sort != "text"
+        if hinted or (users and (" " in held.strip())):
+            kind = "prompt" if hinted else "text"
+            yield make(name, kind, name if sort == "text" else variable, check=not_empty)
+    source = trainable_source(function) if users else ""
+    if source:
+        free = function.__code__.co_freevars
+        yield make(
+            SOURCE, "code", "code", description=first_line(function),
+            check=functools.partial(_refusal, source, free),
+            constraint=f"Must define {function.__name__} with the same arguments.",
+        )  # fmt: skip
+
+
+def trainable_source(function: types.FunctionType) -> str:
+    """The source of a function, or nothing for one that has none of its own (a lambda)."""
+    try:
+        return source_of(function)
+    except ValueError:
+        return ""
+
+
+def _refusal(source: str, free: tuple[str, ...], changed: object) -> str | None:
+    return signature_refusal(source, free, str(changed))
+
+
+def _settings(held: Mapping[str, object], make: Callable[..., Place]) -> Iterator[Place]:
+    for name in _SETTINGS:
+        value = held.get(name)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield make(name, "number")

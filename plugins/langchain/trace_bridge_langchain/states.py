@@ -1,0 +1,121 @@
+"""A graph's state as its nodes see it: which keys a node really reads, and which it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+
+class StateReads(dict[str, object]):
+    """A state that notes what is read of it; to its reader it is the dict that it was.
+
+    LangGraph passes the whole state to each node. An edge from every value that is in it would
+    connect all with all: only those count that the node has read.
+    """
+
+    def __init__(self, state: Mapping[str, object]) -> None:
+        super().__init__(state)
+        self.reads: dict[str, object] = {}
+
+    def _note(self, key: object) -> None:
+        if dict.__contains__(self, key):
+            self.reads[str(key)] = dict.__getitem__(self, key)
+
+    def _note_all(self) -> None:
+        for key in dict.keys(self):
+            self._note(key)
+
+    def __getitem__(self, key: str) -> object:
+        self._note(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """As ``dict.get``."""
+        self._note(key)
+        return super().get(key, default)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """As ``dict.pop``."""
+        self._note(key)
+        return super().pop(key, *default)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """As ``dict.setdefault``."""
+        self._note(key)
+        return super().setdefault(key, default)
+
+    def popitem(self) -> tuple[str, object]:
+        """As ``dict.popitem``."""
+        self._note_all()
+        return super().popitem()
+
+    def __iter__(self) -> Iterator[str]:  # also: ** and dict() do not take the shortcut then
+        return super().__iter__()
+
+    def items(self) -> Any:
+        """As ``dict.items``."""
+        self._note_all()
+        return super().items()
+
+    def values(self) -> Any:
+        """As ``dict.values``."""
+        self._note_all()
+        return super().values()
+
+    def copy(self) -> dict[str, object]:
+        """As ``dict.copy``."""
+        self._note_all()
+        return dict(super().items())
+
+    def __copy__(self) -> dict[str, object]:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> dict[str, object]:
+        from copy import deepcopy
+
+        return deepcopy(self.copy(), memo)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return dict, (self.copy(),)
+
+    def __or__(self, other: Any) -> Any:
+        return self.copy() | dict(other)
+
+    def __ror__(self, other: Any) -> Any:
+        return dict(other) | self.copy()
+
+    def __eq__(self, other: object) -> bool:
+        self._note_all()
+        return super().__eq__(other)
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType] as a dict's
+
+    def __repr__(self) -> str:
+        self._note_all()
+        return super().__repr__()
+
+
+def plain(output: Any) -> Any:
+    """What a node returned, with no ``StateReads`` in it: nothing of ours gets into the state."""
+    if isinstance(output, StateReads):
+        return dict(dict.items(output))
+    if type(output) is dict:
+        held = cast("dict[str, object]", output)
+        if any(isinstance(value, StateReads) for value in held.values()):
+            return {key: plain(value) for key, value in held.items()}
+    elif isinstance(output, list):
+        items = cast("list[object]", output)
+        return [plain(item) for item in items]
+    return output
+
+
+def written(output: object) -> Mapping[str, object] | None:
+    """The keys of the state that a node's output writes, with their values."""
+    update: object = getattr(output, "update", None) if _is_command(output) else output
+    if isinstance(update, dict) and update:
+        return {str(key): value for key, value in cast("dict[object, object]", update).items()}
+    return None
+
+
+def _is_command(output: object) -> bool:
+    return type(output).__name__ == "Command"

@@ -1,0 +1,188 @@
+"""Seams for streams: what goes in and comes out is noted piece by piece.
+
+A generator runs in whatever context asks for its next item, so these set no context variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+
+from trace_bridge import Call, current_call
+from trace_bridge_langchain import models
+from trace_bridge_langchain.components import (
+    Method,
+    chosen,
+    given_to,
+    is_component,
+    model_site,
+    op_of,
+    site_of,
+)
+from trace_bridge_langchain.layout import Site
+from trace_bridge_langchain.running import Attached, active
+
+
+def stream(original: Method) -> Method:
+    """A seam for ``stream`` of models, whose input is there as a whole."""
+
+    def seam(self: Any, /, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        call = current_call()
+        if call is None:
+            yield from original(self, *args, **kwargs)
+            return
+        if not models.streams(self, _settings(kwargs), is_async=False):
+            yield from original(self, *args, **kwargs)  # it calls invoke
+            return
+        where = active.get()
+        own, made = _begin(self, where, call, args, kwargs)
+        error: BaseException | None = None
+        try:
+            with models.metered(self) as paid:
+                total: Any = None
+                for chunk in original(own, *args, **kwargs):
+                    made.yields(chunk)
+                    total = chunk if total is None else total + chunk
+                    paid.usage = models.usage_of(total)
+                    yield chunk
+            made.returns(total)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            made.end(None if isinstance(error, GeneratorExit) else error)
+
+    return seam
+
+
+def astream(original: Method) -> Method:
+    """``stream`` for ``astream``."""
+
+    async def seam(self: Any, /, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        call = current_call()
+        if call is None or not models.streams(self, _settings(kwargs), is_async=True):
+            async for chunk in original(self, *args, **kwargs):
+                yield chunk
+            return
+        where = active.get()
+        own, made = _begin(self, where, call, args, kwargs)
+        error: BaseException | None = None
+        try:
+            with models.metered(self) as paid:
+                total: Any = None
+                async for chunk in original(own, *args, **kwargs):
+                    made.yields(chunk)
+                    total = chunk if total is None else total + chunk
+                    paid.usage = models.usage_of(total)
+                    yield chunk
+            made.returns(total)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            made.end(None if isinstance(error, GeneratorExit) else error)
+
+    return seam
+
+
+def _settings(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in kwargs.items() if name not in ("input", "config")}
+
+
+def _begin(
+    self: Any, where: Attached | None, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[Any, Call]:
+    site = model_site(self, where, kwargs)
+    given = given_to(args, kwargs)
+    made = call.begin(op_of(site, self), {"input": given}, site.parameters)
+    chosen(where, made)
+    return self if where is None else where.find(self), made
+
+
+def transform(original: Method) -> Method:
+    """A seam for ``transform`` of parsers and lambdas, whose input comes piece by piece."""
+
+    def seam(self: Any, input: Iterator[Any], *args: Any, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
+        call, where = current_call(), active.get()
+        site = site_of(self, where)
+        if call is None or not _transforms(self, site):
+            yield from original(self if where is None else where.find(self), input, *args, **kwargs)
+            return
+        seen: list[object] = []
+        made = call.begin(op_of(site, self), {"input": seen}, site.parameters, site.description)
+        error: BaseException | None = None
+        try:
+            total: Any = None
+            own = self if where is None else where.find(self)
+            for piece in original(own, _noted(input, seen), *args, **kwargs):
+                made.yields(piece)
+                total = _sum(total, piece)
+                yield piece
+            made.returns(total)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            made.end(None if isinstance(error, GeneratorExit) else error)
+
+    return seam
+
+
+def atransform(original: Method) -> Method:
+    """``transform`` for ``atransform``."""
+
+    async def seam(
+        self: Any,
+        input: AsyncIterator[Any],  # noqa: A002
+        *args: Any,
+        **kwargs: Any,
+    ) -> AsyncIterator[Any]:
+        call, where = current_call(), active.get()
+        site, own = site_of(self, where), self if where is None else where.find(self)
+        if call is None or not _transforms(self, site):
+            async for piece in original(own, input, *args, **kwargs):
+                yield piece
+            return
+        seen: list[object] = []
+        made = call.begin(op_of(site, self), {"input": seen}, site.parameters, site.description)
+        error: BaseException | None = None
+        try:
+            total: Any = None
+            async for piece in original(own, _anoted(input, seen), *args, **kwargs):
+                made.yields(piece)
+                total = _sum(total, piece)
+                yield piece
+            made.returns(total)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            made.end(None if isinstance(error, GeneratorExit) else error)
+
+    return seam
+
+
+def _transforms(self: Any, site: Site) -> bool:
+    return not hasattr(self, "func") or is_component(self, site)
+
+
+def _noted(pieces: Iterator[Any], seen: list[object]) -> Iterator[Any]:
+    for piece in pieces:
+        seen.append(piece)
+        yield piece
+
+
+async def _anoted(pieces: AsyncIterator[Any], seen: list[object]) -> AsyncIterator[Any]:
+    async for piece in pieces:
+        seen.append(piece)
+        yield piece
+
+
+def _sum(total: Any, piece: Any) -> Any:
+    """What pieces make together: their sum where they have one, else the last."""
+    if total is None:
+        return piece
+    try:
+        return total + piece
+    except TypeError:  # a parser's partial results replace each other
+        return piece

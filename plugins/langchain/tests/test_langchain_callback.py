@@ -1,0 +1,233 @@
+"""The drop-in callback on unchanged chains: what it records, and what it changes."""
+
+import asyncio
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableLambda
+from langchain_test_tools import ScriptModel, StreamModel
+from trace_bridge_langchain import TraceCallback
+
+import trace_bridge as tb
+
+PATH = "prompt/human:template"
+
+
+def chain(model=ScriptModel):
+    return ChatPromptTemplate.from_template("Answer {question}") | model() | StrOutputParser()
+
+
+@pytest.fixture
+def trace():
+    with TraceCallback(chain()) as callback:
+        yield callback
+
+
+def config(trace):
+    return {"callbacks": [trace]}
+
+
+def test_a_run_is_recorded_and_the_chain_is_unchanged(trace):
+    agent = trace.module.agent
+    before = repr(agent)
+    assert agent.invoke({"question": "why?"}, config=config(trace)) == "Answer why?"
+    assert trace.output.data == "Answer why?"
+    assert trace.output.backward("Too terse: say why.").parameters == tuple(trace.parameters())
+    assert repr(agent) == before
+
+
+def test_the_next_invoke_uses_what_a_step_has_set(trace):
+    agent = trace.module.agent
+    agent.invoke({"question": "why?"}, config=config(trace))
+    trace.output.backward("Too terse: say why.")
+
+    def proposer(messages):
+        told = (
+            "Too terse" in messages[-1]["content"]
+            and "Answer {question}" in messages[-1]["content"]
+        )
+        name = "prompt_human_template"
+        return f'<variable name="{name}">Explain {{question}}</variable>' if told else ""
+
+    tb.OptoPrime(trace.parameters(), tb.CallableLLM(proposer)).step()
+    assert agent.invoke({"question": "why?"}, config=config(trace)) == "Explain why?"
+    assert agent.invoke({"question": "why?"}) == "Answer why?"
+
+
+def tuned(trace, text="Explain {question}"):
+    trace.module.load_state_dict({PATH: text})
+    return trace.module.agent
+
+
+def test_all_ways_to_call_it(trace):
+    agent, given, own = tuned(trace), {"question": "why?"}, config(trace)
+
+    async def later():
+        found = [await agent.ainvoke(given, config=own)]
+        found.append("".join([piece async for piece in agent.astream(given, config=own)]))
+        found += await agent.abatch([given, given], config=own)
+        events = [e async for e in agent.astream_events(given, config=own, version="v2")]
+        return [*found, events[-1]["data"]["output"]]
+
+    found = [
+        agent.invoke(given, own),
+        "".join(agent.stream(given, config=own)),
+        *agent.batch([given, given], config=own),
+        *asyncio.run(later()),
+        agent.with_config(callbacks=[trace]).invoke(given),
+        RunnableLambda(lambda x: agent.invoke(x)).invoke(given, config=own),  # noqa: PLW0108
+    ]
+    assert set(found) == {"Explain why?"}
+    assert len(found) == 11
+    assert len(trace.outputs) == 11
+    assert all(output.data == "Explain why?" for output in trace.outputs[:8])
+    assert {p.name for p in trace.output.backward("x").parameters} == {PATH}
+
+
+def test_a_batch_is_one_recording_for_each_item(trace):
+    agent = tuned(trace)
+    agent.batch([{"question": str(i)} for i in range(8)], config=config(trace))
+    assert sorted(output.data for output in trace.outputs) == [f"Explain {i}" for i in range(8)]
+    for output in trace.outputs:
+        graph = output.backward("x")
+        assert sum(node.op == "prompt" for node in graph.nodes) == 1
+
+
+@pytest.mark.parametrize("model", [ScriptModel, StreamModel])
+def test_a_stream_is_recorded_like_a_call(model):
+    agent = chain(model)
+    with TraceCallback(agent) as trace:
+        assert list(agent.stream({"question": "why?"}, config=config(trace)))
+        graph = trace.output.backward("x")
+        assert {"prompt", "model"} <= {node.op for node in graph.nodes}
+        assert [p.name for p in graph.parameters] == [PATH]
+
+
+def test_a_stream_that_is_left_early_is_recorded_and_leaks_nothing():
+    agent = chain(StreamModel)
+    with TraceCallback(agent) as trace:
+        pieces = agent.stream({"question": "why?"}, config=config(trace))
+        assert next(pieces)
+        assert tb.current_call() is None
+        pieces.close()
+        assert tb.current_call() is None
+        assert len(trace.outputs) == 1
+
+
+def test_an_error_is_an_output(trace):
+    failing = chain() | RunnableLambda(_fail)
+    with TraceCallback(failing) as callback:
+        with pytest.raises(KeyError):
+            failing.invoke({"question": "why?"}, config=config(callback))
+        assert callback.output.data == "(KeyError) 'Answer why?'"
+        assert {p.name for p in callback.output.backward("x").parameters} == {PATH, "_fail:code"}
+
+
+def _fail(text):
+    raise KeyError(text)
+
+
+def test_without_the_callback_nothing_happens(trace):
+    assert tuned(trace).invoke({"question": "why?"}) == "Answer why?"
+    assert not trace.outputs
+    with pytest.raises(RuntimeError, match="nothing is recorded yet"):
+        trace.output  # noqa: B018
+
+
+def test_closing_takes_the_seams_away():
+    agent = chain()
+    kind, before = type(agent), dict(vars(type(agent)))
+    trace = TraceCallback(agent)
+    assert vars(kind)["invoke"] is not before["invoke"]
+    tuned(trace)
+    trace.close()
+    assert dict(vars(kind)) == before
+    assert agent.invoke({"question": "why?"}, config=config(trace)) == "Answer why?"
+
+
+def test_a_file_of_tuned_values(tmp_path):
+    agent = chain()
+    data = [{"inputs": {"question": str(i)}, "outputs": {}} for i in range(40)]
+
+    def metric(example, output):
+        return (1.0, "") if "Explain" in output else (0.0, "Explain!")
+
+    def proposer(messages):
+        told = "Explain!" in messages[-1]["content"]
+        return (
+            '<variable name="prompt_human_template">Explain {question}</variable>' if told else ""
+        )
+
+    run = tb.optimize(agent, data, metric, llm=proposer, optimizer="optoprime", progress=False)
+    assert run.verdict == "better"
+    run.save(tmp_path / "tuned.json")
+    better = run.export(agent)
+    assert better.invoke({"question": "q"}) == "Explain q"
+    fresh = chain()
+    with TraceCallback(fresh, load=tmp_path / "tuned.json") as trace:
+        assert fresh.invoke({"question": "q"}, config=config(trace)) == "Explain q"
+    assert fresh.invoke({"question": "q"}) == "Answer q"
+    other = ChatPromptTemplate.from_template("Quite another {question}") | ScriptModel()
+    with pytest.raises(tb.StateMismatchError, match=PATH):
+        TraceCallback(other, load=tmp_path / "tuned.json")
+
+
+def test_an_error_of_ours_is_logged_and_the_chain_goes_on(trace, monkeypatch, caplog):
+    monkeypatch.setattr("trace_bridge_langchain.callback.link", _fail)
+    agent = trace.module.agent
+    assert agent.invoke({"question": "why?"}, config=config(trace)) == "Answer why?"
+    assert "could not record this run" in caplog.text
+    trace.raise_error = True
+    with pytest.raises(KeyError):
+        agent.invoke({"question": "why?"}, config=config(trace))
+
+
+def test_other_callbacks_are_called_as_ever(trace):
+    from langchain_core.callbacks import BaseCallbackHandler
+
+    class Other(BaseCallbackHandler):
+        def __init__(self):
+            self.seen = []
+
+        def on_chain_start(self, serialized, inputs, **kwargs):
+            self.seen.append(kwargs.get("name"))
+
+        def on_chat_model_start(self, serialized, messages, **kwargs):
+            self.seen.append("model")
+
+    agent, alone, beside = tuned(trace), Other(), Other()
+    agent.invoke({"question": "why?"}, config={"callbacks": [alone]})
+    agent.invoke({"question": "why?"}, config={"callbacks": [trace, beside]})
+    assert alone.seen == beside.seen
+    assert "model" in beside.seen
+
+
+def test_64_concurrent_runs_of_8_candidates_do_not_meet():
+    agent = chain()
+    traces = [TraceCallback(agent) for _ in range(8)]
+    for number, trace in enumerate(traces):
+        tuned(trace, f"Candidate {number} {{question}}")
+
+    def call(i):
+        return agent.invoke({"question": str(i)}, config=config(traces[i % 8]))
+
+    async def tasks():
+        return await asyncio.gather(
+            *[agent.ainvoke({"question": str(i)}, config=config(traces[i % 8])) for i in range(64)]
+        )
+
+    expected = [f"Candidate {i % 8} {i}" for i in range(64)]
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(call, range(64))) == expected
+    assert asyncio.run(tasks()) == expected
+    for trace in traces:
+        assert len(trace.outputs) == 16
+        trace.close()
+
+
+def test_a_copy_of_the_callback_is_the_callback(trace):
+    assert copy.copy(trace) is trace
+    assert copy.deepcopy(trace) is trace

@@ -1,0 +1,144 @@
+"""The drop-in callback: record a chain's own runs, and run them with tuned values."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.runnables import Runnable
+from langchain_core.runnables.config import var_child_runnable_config
+
+from trace_bridge import Call, Node, Parameter, Recorder, link
+from trace_bridge import load as load_tuned
+from trace_bridge_langchain import examples
+from trace_bridge_langchain.entries import entry_seams
+from trace_bridge_langchain.module import LangChainModule
+from trace_bridge_langchain.running import Attached
+from trace_bridge_langchain.seams import instrumented
+
+_log = logging.getLogger("trace_bridge")
+_KEPT = 100  # outputs that are kept for whoever gives feedback later
+
+
+class TraceCallback(BaseCallbackHandler):
+    """Pass it in ``config={"callbacks": [...]}`` of an unchanged chain or graph.
+
+    Runs of the chain (with this callback) are recorded, and use the values that an optimizer's
+    ``step`` has set, or those of a file that ``Run.save`` wrote. The chain itself is not written.
+
+    Args:
+        chain: the runnable that will be called.
+        load: a file with tuned values.
+        raise_error: let errors of trace_bridge's own end the run. Otherwise they are logged, and
+            the chain goes on with its own values.
+        unsafe: see ``LangChainModule``.
+    """
+
+    def __init__(
+        self, chain: Runnable[Any, Any], load: str | Path | None = None, *,
+        raise_error: bool = False, unsafe: bool = False,
+    ) -> None:  # fmt: skip
+        self.module = LangChainModule(chain, unsafe=unsafe)
+        self.raise_error = raise_error
+        self.outputs: list[Node] = []
+        self._stack = ExitStack()
+        if load is not None:
+            _load(load, self.module)
+        self._stack.enter_context(instrumented())
+        self._stack.enter_context(entry_seams(type(chain), _callback))
+
+    @property
+    def output(self) -> Node:
+        """What the chain returned last (or how it failed), as a node to give feedback to.
+
+        Raises:
+            RuntimeError: no run has ended yet.
+        """
+        if not self.outputs:
+            msg = "nothing is recorded yet: invoke the chain with this callback in its config first"
+            raise RuntimeError(msg)
+        return self.outputs[-1]
+
+    def parameters(self) -> list[Parameter]:
+        """The parameters that are trained by default, as an optimizer takes them."""
+        known = dict(self.module.named_parameters())
+        return [known[path] for path in self.module.default_paths()]
+
+    def close(self) -> None:
+        """Take the seams away; the callback does nothing any more."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __copy__(self) -> Self:
+        return self  # LangChain copies handlers with their managers
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def knows(self, runnable: object) -> bool:
+        """Whether ``runnable`` is the chain, or a part of it."""
+        return id(runnable) in self.module.layout.walk.found
+
+    @contextmanager
+    def run(self, given: object) -> Generator[tuple[Attached, Call]]:
+        """One run of the chain, which is recorded when it is over."""
+        where = Attached(self.module.layout, self.module.state_dict)
+        with self._careful():
+            where.copy  # noqa: B018 (what cannot be copied shows now)
+        recorder = Recorder(examples.named_inputs({"inputs": given}))
+        try:
+            with where.entered(), recorder.recording() as root:
+                yield where, root
+        finally:
+            with self._careful():
+                self.outputs.append(link(recorder))
+                del self.outputs[:-_KEPT]
+
+    @contextmanager
+    def _careful(self) -> Generator[None]:
+        """An error of ours is logged, and not the chain's business."""
+        try:
+            yield
+        except Exception:
+            if self.raise_error:
+                raise
+            _log.exception("trace_bridge could not record this run; the chain is not affected")
+
+
+# It wants no events: what it needs, the seams note, and LangChain need not prepare any for it.
+for _event in ("agent", "chain", "chat_model", "custom_event", "llm", "retriever", "retry"):
+    setattr(TraceCallback, f"ignore_{_event}", True)
+
+
+def _load(file: str | Path, module: LangChainModule) -> None:
+    tuned = load_tuned(file)
+    tuned.check(module, tuned.state)
+    module.load_state_dict({**module.state_dict(), **tuned.state})
+
+
+# ---------------------------------------------------------------------------- entry
+
+
+def _callback(self: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> TraceCallback | None:
+    """The callback in the config of a call, of the runnable, or of the call around it."""
+    given = kwargs.get("config") or next((a for a in args[1:] if isinstance(a, (dict, list))), None)
+    configs = [*given] if isinstance(given, list) else [given]
+    # LangChain's own way to pass a config on to calls inside functions
+    for config in (*configs, getattr(self, "config", None), var_child_runnable_config.get()):
+        if not isinstance(config, Mapping):
+            continue
+        callbacks: Any = config.get("callbacks")
+        handlers = callbacks if isinstance(callbacks, list) else getattr(callbacks, "handlers", ())
+        for handler in handlers:
+            if isinstance(handler, TraceCallback) and handler.knows(self):
+                return handler
+    return None

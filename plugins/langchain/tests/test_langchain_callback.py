@@ -176,12 +176,17 @@ def test_a_file_of_tuned_values(tmp_path):
 
 
 def test_an_error_of_ours_is_logged_and_the_chain_goes_on(trace, monkeypatch, caplog):
-    monkeypatch.setattr("trace_bridge_langchain.callback.link", _fail)
-    agent = trace.module.agent
+    def broken(state):
+        if state:
+            raise ZeroDivisionError
+        return before(state)
+
+    agent, before = tuned(trace), trace.module.layout.copy
+    monkeypatch.setattr(trace.module.layout, "copy", broken)
     assert agent.invoke({"question": "why?"}, config=config(trace)) == "Answer why?"
-    assert "could not record this run" in caplog.text
+    assert "the chain keeps its own" in caplog.text
     trace.raise_error = True
-    with pytest.raises(KeyError):
+    with pytest.raises(ZeroDivisionError):
         agent.invoke({"question": "why?"}, config=config(trace))
 
 

@@ -44,7 +44,7 @@ class TraceCallback(BaseCallbackHandler):
     ) -> None:  # fmt: skip
         self.module = LangChainModule(chain, unsafe=unsafe)
         self.raise_error = raise_error
-        self.outputs: list[Node] = []
+        self._runs: list[Recorder | Node] = []
         self._stack = ExitStack()
         if load is not None:
             _load(load, self.module)
@@ -52,16 +52,25 @@ class TraceCallback(BaseCallbackHandler):
         self._stack.enter_context(entry_seams(type(chain), _callback))
 
     @property
+    def outputs(self) -> list[Node]:
+        """What the latest runs returned (or how they failed), as nodes to give feedback to."""
+        # edges are worked out when somebody wants them, and not while the chain runs
+        self._runs = [run if isinstance(run, Node) else link(run) for run in self._runs]
+        return [run for run in self._runs if isinstance(run, Node)]
+
+    @property
     def output(self) -> Node:
-        """What the chain returned last (or how it failed), as a node to give feedback to.
+        """What the chain returned last.
 
         Raises:
             RuntimeError: no run has ended yet.
         """
-        if not self.outputs:
+        if not self._runs:
             msg = "nothing is recorded yet: invoke the chain with this callback in its config first"
             raise RuntimeError(msg)
-        return self.outputs[-1]
+        if not isinstance(self._runs[-1], Node):
+            self._runs[-1] = link(self._runs[-1])
+        return self._runs[-1]
 
     def parameters(self) -> list[Parameter]:
         """The parameters that are trained by default, as an optimizer takes them."""
@@ -88,30 +97,34 @@ class TraceCallback(BaseCallbackHandler):
         """Whether ``runnable`` is the chain, or a part of it."""
         return id(runnable) in self.module.layout.walk.found
 
+    def without(self, config: object) -> object:
+        """``config`` without this handler: the run is marked otherwise from here on."""
+        if not isinstance(config, Mapping):
+            return config
+        held: Any = config.get("callbacks")
+        if not isinstance(held, list):
+            return config
+        left = [handler for handler in held if handler is not self]
+        return {**config, "callbacks": left or None}
+
     @contextmanager
     def run(self, given: object) -> Generator[tuple[Attached, Call]]:
         """One run of the chain, which is recorded when it is over."""
         where = Attached(self.module.layout, self.module.state_dict)
-        with self._careful():
+        try:
             where.copy  # noqa: B018 (what cannot be copied shows now)
+        except Exception:
+            if self.raise_error:
+                raise
+            _log.exception("trace_bridge could not set these values; the chain keeps its own")
+            where = Attached(self.module.layout, dict)
         recorder = Recorder(examples.named_inputs({"inputs": given}))
         try:
             with where.entered(), recorder.recording() as root:
                 yield where, root
         finally:
-            with self._careful():
-                self.outputs.append(link(recorder))
-                del self.outputs[:-_KEPT]
-
-    @contextmanager
-    def _careful(self) -> Generator[None]:
-        """An error of ours is logged, and not the chain's business."""
-        try:
-            yield
-        except Exception:
-            if self.raise_error:
-                raise
-            _log.exception("trace_bridge could not record this run; the chain is not affected")
+            self._runs.append(recorder)
+            del self._runs[:-_KEPT]
 
 
 # It wants no events: what it needs, the seams note, and LangChain need not prepare any for it.

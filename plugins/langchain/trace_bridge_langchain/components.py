@@ -163,6 +163,8 @@ def generate(original: Method) -> Method:
     """A seam for ``_generate_with_cache``, through which every chat call but ``stream`` goes."""
 
     def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if models.unattended():
+            return original(self, *args, **kwargs)
         with models.metered(self) as call:
             own, watch = models.watched(self)
             result = original(own, *args, **kwargs)
@@ -176,6 +178,8 @@ def agenerate(original: Method) -> Method:
     """``generate`` for ``_agenerate_with_cache``."""
 
     async def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if models.unattended():
+            return await original(self, *args, **kwargs)
         with models.metered(self) as call:
             own, watch = models.watched(self)
             result = await original(own, *args, **kwargs)

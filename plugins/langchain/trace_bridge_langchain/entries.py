@@ -33,6 +33,10 @@ class Entered(Protocol):
         """A context for one run of the agent; the result is to be told to the call."""
         ...
 
+    def without(self, config: object) -> object:
+        """``config`` less what it brought along, which LangChain would call for each event."""
+        ...
+
 
 Find = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Entered | None]
 
@@ -71,6 +75,9 @@ def _entry(original: Callable[..., Any], name: str, find: Find) -> Callable[...,
         if per_item is not None:  # a chain's own batch goes step by step, through all items
             return inspect.unwrap(per_item)(self, *args, **kwargs)
         given = args[0] if args else kwargs.get("input")
+        args = (*args[:1], *map(callback.without, args[1:]))
+        if "config" in kwargs:
+            kwargs["config"] = callback.without(kwargs["config"])
         if name == "invoke":
             with callback.run(given) as (where, root):
                 output = original(where.find(self), *args, **kwargs)

@@ -59,6 +59,8 @@ class Layout:
                 self._add(place)
         self._add_bound_tools()
         self.originals = {place.path: place.get() for place in self.places}
+        # whether some function in it can only be awaited: then ``invoke`` would fail
+        self.is_async = any(_only_async(item.value) for item in self.walk.found.values())
 
     def _places_of(self, item: Found) -> list[Place]:
         def join(name: str) -> str:
@@ -150,18 +152,6 @@ class Layout:
         site.description = first_line(function) if callable(function) else ""
         return site
 
-    @property
-    def is_async(self) -> bool:
-        """Whether some function in it can only be awaited: then ``invoke`` would fail."""
-        return any(
-            getattr(item.value, "func", True) is None and getattr(item.value, "afunc", None)
-            for item in self.walk.found.values()
-            if isinstance(item.value, Runnable)
-        ) or any(
-            isinstance(item.value, RunnableLambda) and not hasattr(item.value, "func")
-            for item in self.walk.found.values()
-        )
-
     def left_out(self) -> dict[str, str]:
         """What was found and cannot be trained, by name, with the reason."""
         found: dict[str, str] = {}
@@ -225,3 +215,10 @@ class Layout:
             for one in (known[path], *known[path].others):
                 writes.setdefault(id(one.owner), []).append((one, state[path]))
         return LightCopy(self.walk, writes, unsafe=self.unsafe, live=live)
+
+
+def _only_async(value: object) -> bool:
+    if isinstance(value, RunnableLambda):
+        return not hasattr(value, "func")
+    has_async = isinstance(value, Runnable) and getattr(value, "afunc", None) is not None
+    return has_async and getattr(value, "func", True) is None

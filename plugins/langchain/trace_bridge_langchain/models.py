@@ -12,7 +12,7 @@ from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseChatModel, BaseLanguageModel
 from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
 
-from trace_bridge import Message, ModelCall, Reply, Usage, current_call, model_call
+from trace_bridge import Message, ModelCall, Reply, Usage, current_call, gate, model_call
 
 # Names, since each provider's SDK has its own classes. All say that the provider answered, and
 # would not take this prompt.
@@ -22,6 +22,14 @@ _REFUSAL_CODES = (400, 413, 422)
 
 # Whoever calls a model in this context is behind the gate already.
 unmetered: ContextVar[bool] = ContextVar("trace_bridge_langchain_unmetered", default=False)
+
+
+def unattended() -> bool:
+    """Whether nobody counts calls here, nor wants fresh answers."""
+    if gate.get() is not None:
+        return False
+    call = current_call()
+    return call is None or call.recorder.repeat == 0
 
 
 def model_name(model: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from langchain_core.language_models import BaseLanguageModel
@@ -53,19 +53,18 @@ class LangChainModule(AgentModule[Runnable[Any, Any]]):
         agent = where.find(self.agent)
         if self.layout.is_async:
             return self._arun(where, agent, given, example)
-        with self._entered(where, example):
+        with self._recording(example), where.entered():
             return agent.invoke(given)
 
     async def _arun(self, where: Attached, agent: Any, given: Any, example: Any) -> object:
-        with self._entered(where, example):
+        with self._recording(example), where.entered():
             return await agent.ainvoke(given)
 
-    def _entered(self, where: Attached, example: Any) -> ExitStack:
-        stack = ExitStack()
-        if current_call() is None:  # seams work while something is recorded
-            stack.enter_context(Recorder(self.inputs(example)).recording())
-        stack.enter_context(where.entered())
-        return stack
+    def _recording(self, example: Any) -> AbstractContextManager[object]:
+        """Seams work while something is recorded."""
+        if current_call() is not None:
+            return nullcontext()
+        return Recorder(self.inputs(example)).recording()
 
     @contextmanager
     def attached(self) -> Generator[None]:

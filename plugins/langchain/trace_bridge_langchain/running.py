@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
@@ -41,18 +41,22 @@ class Attached:
         """What is known of an object of the agent or of the copy."""
         return self.layout.sites.get(self.copy.original(value))
 
-    @contextmanager
-    def entered(self) -> Generator[None]:
+    def entered(self) -> AbstractContextManager[None]:
         """Let this be what calls in this context belong to."""
-        token = active.set(self)
-        try:
-            yield
-        finally:
-            active.reset(token)
+        return _Entered(self)
 
-    def renewed(self) -> Attached:
-        """For another run, which reads the values that are current then."""
-        return Attached(self.layout, self._state)
+
+class _Entered(AbstractContextManager[None]):
+    __slots__ = ("token", "where")
+
+    def __init__(self, where: Attached) -> None:
+        self.where = where
+
+    def __enter__(self) -> None:
+        self.token = active.set(self.where)
+
+    def __exit__(self, *_: object) -> None:
+        active.reset(self.token)
 
 
 active: ContextVar[Attached | None] = ContextVar("trace_bridge_langchain_active", default=None)

@@ -87,7 +87,9 @@ def inputs_of(agent: Any, example: Any) -> Any:
         ValueError: naming the example, what the agent takes, and the remedy.
     """
     if example is None:
-        msg = 'an example is None: pass {"inputs": ..., "outputs": ...}, a dict, or what invoke gets'
+        msg = (
+            'an example is None: pass {"inputs": ..., "outputs": ...}, a dict, or what invoke gets'
+        )
         raise ValueError(msg)
     record, intake = record_of(example), intake_of(agent)
     given = record.inputs

@@ -1,0 +1,148 @@
+"""Copies with other values, of every construct: they run with them, and the original does not."""
+
+import asyncio
+
+import pytest
+from langchain_core.runnables import RunnableLambda
+from langchain_test_tools import ScriptModel
+from langchain_zoo import GLOBAL_PROMPT, ZOO, closed, inline, search
+from trace_bridge_langchain import functions
+from trace_bridge_langchain.layout import Layout
+from trace_bridge_langchain.module import LangChainModule
+
+
+def other(place):
+    value = place.get()
+    if place.kind == "demos":
+        return [{**demo, "b": "CHANGED"} for demo in value]
+    return f"{value} CHANGED"
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_what_is_trained_by_default(name):
+    agent, _, expected = ZOO[name]
+    found = LangChainModule(agent).default_paths()
+    assert sorted(set(expected) - set(found)) == []
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_copy_runs_with_its_values_and_the_original_with_its_own(name):
+    agent, given, expected = ZOO[name]
+    layout = Layout(agent)
+    before, shown = agent.invoke(given), repr(agent)
+    for place in layout.places:
+        if place.path not in expected:
+            continue
+        copy = layout.fresh_copy({place.path: other(place)}).find(agent)
+        assert copy is not agent
+        assert "CHANGED" in str(copy.invoke(given)), place.path
+        assert "CHANGED" in str(copy.batch([given])[0])
+        assert "CHANGED" in str(list(copy.stream(given)))
+        assert "CHANGED" in str(asyncio.run(copy.ainvoke(given)))
+        assert type(copy) is type(agent)
+    assert agent.invoke(given) == before
+    assert repr(agent) == shown
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_without_a_change_the_copy_is_the_agent(name):
+    agent, _, _ = ZOO[name]
+    layout = Layout(agent)
+    assert layout.copy(dict(layout.originals)).find(agent) is agent
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_equal_agents_have_equal_paths(name):
+    agent, _, _ = ZOO[name]
+    paths = [place.path for place in Layout(agent).places]
+    assert paths == [place.path for place in Layout(agent).places]
+    assert len(set(paths)) == len(paths)
+
+
+def test_what_does_not_change_is_shared():
+    agent, _, _ = ZOO["parallel"]
+    layout = Layout(agent)
+    copy = layout.fresh_copy({"a/prompt/human:template": "New {q}"}).find(agent)
+    assert copy.steps__["b"] is agent.steps__["b"]
+    assert copy.steps__["a"] is not agent.steps__["a"]
+    assert copy.steps__["a"].middle[0] is agent.steps__["a"].middle[0]
+
+
+def test_bound_tools_show_the_new_description():
+    agent, given, _ = ZOO["bound tools"]
+    layout = Layout(agent)
+    [path] = [p.path for p in layout.places if p.kind == "description"]
+    copy = layout.fresh_copy({path: "Look things up."}).find(agent)
+    assert "Look things up." in copy.invoke(given)
+    assert "Search the web" in agent.invoke(given)
+    assert search.description == "Search the web for things."
+
+
+def test_texts_in_the_code():
+    agent = RunnableLambda(inline)
+    layout = Layout(agent)
+    [place] = [p for p in layout.places if p.get() == "An inline literal prompt here"]
+    assert place.kind == "text"
+    copy = layout.fresh_copy({place.path: "Another text"}).find(agent)
+    assert copy.invoke({"q": "why?"}) == f"Another text / {GLOBAL_PROMPT}why?"
+
+
+def test_settings_of_a_model():
+    agent, _, _ = ZOO["bound settings"]
+    layout = Layout(agent)
+    [place] = [p for p in layout.places if p.kind == "number"]
+    copy = layout.fresh_copy({place.path: 0.9}).find(agent)
+    assert copy.middle[0].kwargs == {"temperature": 0.9}
+    assert agent.middle[0].kwargs == {"temperature": 0.5}
+
+
+def test_globals_of_a_clone_are_looked_up_live(monkeypatch):
+    function = functions.clone(inline, {"global.GLOBAL_PROMPT": None})
+    functions.change(function, "global.GLOBAL_PROMPT", "Mine. ")
+    assert function({"q": "why?"}).endswith("Mine. why?")
+    monkeypatch.setitem(inline.__globals__, "model", ScriptModel(function=lambda _: "live"))
+    assert function({"q": "why?"}) == "live"
+    frozen = functions.clone(inline, {"global.GLOBAL_PROMPT": None}, live=False)
+    assert type(frozen.__globals__) is dict
+
+
+def test_variables_of_a_closure_that_do_not_change_stay_shared():
+    count = 0
+
+    def outer(prompt):
+        def step():
+            nonlocal count
+            count += 1
+            return f"{prompt} {count}"
+
+        return step
+
+    function = outer("first")
+    clone = functions.clone(function, {"closure.prompt": None})
+    functions.change(clone, "closure.prompt", "second")
+    assert (function(), clone(), function()) == ("first 1", "second 2", "first 3")
+
+
+def test_defaults():
+    def function(a, b="two", *, c="three"):
+        return a, b, c
+
+    for name in ("b", "c"):
+        clone = functions.clone(function, {})
+        functions.change(clone, f"default.{name}", "new")
+        assert "new" in clone(1)
+        assert "new" not in function(1)
+
+
+def test_changed_code_is_not_run_without_leave():
+    from trace_bridge import UnsafeCodeError
+
+    agent = RunnableLambda(closed("A closed prompt."))
+    source = "def ask(x):\n    return system_prompt + x['q'] + '!'\n"
+    module = LangChainModule(agent)
+    with pytest.raises(UnsafeCodeError, match=r"LangChainModule\(agent, unsafe=True\)"):
+        module.export({"ask:code": source}).invoke({"q": "why?"})
+    module = LangChainModule(agent, unsafe=True)
+    state = {"ask:code": source, "ask:system_prompt": "New. "}
+    assert module.export(state).invoke({"q": "why?"}) == "New. why?!"
+    assert agent.invoke({"q": "why?"}) == "A closed prompt. / why?"

@@ -56,16 +56,18 @@ def record_of(example: Any) -> Record:
         held = cast("Mapping[str, Any]", example)
         if "inputs" in held and (held.keys() <= _PARTS or not held.keys().isdisjoint(_REFERENCE)):
             reference = next((held[name] for name in _REFERENCE if name in held), None)
-            more = {name: held.get(name) or {} for name in ("metadata", "attachments")}
-            return Record(held["inputs"], reference, **more)
+            metadata, attachments = held.get("metadata") or {}, held.get("attachments") or {}
+            return Record(held["inputs"], reference, metadata=metadata, attachments=attachments)
         labels = {name: value for name, value in held.items() if name in _LABELS}
         return Record(held, labels or held, said=False)
     if _is_langsmith(example):
         reference = getattr(example, "outputs", None)
         if reference is None:  # ExampleCreate calls them so
             reference = getattr(example, "reference_outputs", None)
-        more = {name: getattr(example, name, None) or {} for name in ("metadata", "attachments")}
-        return Record(example.inputs or {}, reference, **more)
+        return Record(
+            example.inputs or {}, reference, metadata=getattr(example, "metadata", None) or {},
+            attachments=getattr(example, "attachments", None) or {},
+        )  # fmt: skip
     if type(example) is tuple and len(cast("tuple[Any, ...]", example)) == 2:
         return Record(*cast("tuple[Any, Any]", example))
     return Record(example)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from langchain_core.language_models import BaseLanguageModel
@@ -17,6 +17,7 @@ from langchain_core.runnables import (
     RunnableAssign,
     RunnableLambda,
     RunnableParallel,
+    RunnablePassthrough,
     RunnablePick,
     RunnableSequence,
 )
@@ -63,14 +64,14 @@ def intake_of(agent: Any) -> Intake:
     that other functions read, and fails for some runnables.
     """
     if isinstance(agent, BasePromptTemplate):
-        names = frozenset(cast("list[str]", agent.input_variables))
+        names = frozenset(agent.input_variables)
         return Intake(names, names | set(agent.optional_variables), closed=True)
     if isinstance(agent, _TAKE_ONE):
         return _BARE
     if isinstance(agent, RunnableSequence):
         return _of_steps(cast("list[Any]", agent.steps))
     if isinstance(agent, RunnableParallel):
-        return _together([intake_of(step) for step in agent.steps__.values()])
+        return _of_parallel(list(agent.steps__.values()))
     if isinstance(agent, RunnablePick):
         return _declared({agent.keys} if isinstance(agent.keys, str) else set(agent.keys))
     if isinstance(agent, RouterRunnable):
@@ -113,6 +114,15 @@ def _of_steps(steps: list[Any]) -> Intake:
     return _together([own, later] if later.names else [own])
 
 
+def _of_parallel(steps: list[Any]) -> Intake:
+    """The branches'; what is merely passed on is a lone value, if no other branch says more."""
+    telling = [intake_of(step) for step in steps if type(step) is not RunnablePassthrough]
+    if not telling:
+        return _BARE
+    found = _together(telling)
+    return found if len(telling) == len(steps) else replace(found, closed=False)
+
+
 def _together(found: list[Intake]) -> Intake:
     """What is taken by runnables that get the same input."""
     if any(one.bare for one in found) and not any(one.names for one in found):
@@ -143,7 +153,7 @@ def _of_graph(builder: Any) -> Intake:
     schema = getattr(builder, "input_schema", None) or getattr(builder, "input", None)
     keys = cast("Mapping[Any, Mapping[str, object]]", builder.schemas).get(schema) or {}
     names = frozenset(str(key) for key in keys)
-    if names == {"__root__"}:
+    if names == frozenset({"__root__"}):
         return _BARE
     state = getattr(builder, "state_schema", None) or getattr(builder, "schema", None)
     return Intake(names=names, closed=schema is not state)

@@ -21,10 +21,6 @@ from langchain_core.runnables import (
 from langchain_core.tools import tool
 from langchain_test_tools import ScriptModel
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it is deprecated, and in use
-    from langchain_core.runnables.history import RunnableWithMessageHistory
-
 GLOBAL_PROMPT = "Be very kind to the user."
 
 
@@ -76,6 +72,16 @@ def closed(system_prompt):
         return model.invoke([SystemMessage(system_prompt), HumanMessage(x["q"])]).content
 
     return ask
+
+
+def with_history(runnable):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is deprecated, and in use
+        from langchain_core.runnables.history import RunnableWithMessageHistory
+
+        return RunnableWithMessageHistory(
+            runnable, InMemoryChatMessageHistory, input_messages_key="q", history_factory_config=[]
+        )
 
 
 class Agent:
@@ -147,9 +153,7 @@ ZOO = {
     ),
     "decorated": (decorated, Q, ["decorated/helper/prompt/human:template"]),
     "history": (
-        RunnableWithMessageHistory(
-            one | text, lambda: InMemoryChatMessageHistory(), input_messages_key="q",  # noqa: PLW0108
-            history_factory_config=[],
-        ), Q, ["_call_runnable_sync/_call_runnable_async/runnable_async/prompt/human:template"],
+        with_history(one | text), Q,
+        ["_call_runnable_sync/_call_runnable_async/runnable_async/prompt/human:template"],
     ),
 }  # fmt: skip

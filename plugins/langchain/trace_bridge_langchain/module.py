@@ -49,7 +49,10 @@ class LangChainModule(AgentModule[Runnable[Any, Any]]):
 
     def run(self, example: Any) -> object | Awaitable[object]:
         """Invoke a copy with the current values; a coroutine where only ``ainvoke`` works."""
-        where, given = Attached(self.layout, self.state_dict), examples.inputs_of(self.agent, example)
+        where, given = (
+            Attached(self.layout, self.state_dict),
+            examples.inputs_of(self.agent, example),
+        )
         agent = where.find(self.agent)
         if self.layout.is_async:
             return self._arun(where, agent, given, example)

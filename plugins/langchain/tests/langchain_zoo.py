@@ -80,8 +80,9 @@ def with_history(runnable):
         from langchain_core.runnables.history import RunnableWithMessageHistory
 
         return RunnableWithMessageHistory(
-            runnable, InMemoryChatMessageHistory, input_messages_key="q", history_factory_config=[]
-        )
+            runnable, lambda: InMemoryChatMessageHistory(), input_messages_key="q",  # noqa: PLW0108
+            history_factory_config=[],
+        )  # fmt: skip
 
 
 class Agent:

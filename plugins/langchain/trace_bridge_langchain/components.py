@@ -19,7 +19,7 @@ from trace_bridge_langchain.discovery import own_name
 from trace_bridge_langchain.layout import Site
 from trace_bridge_langchain.parts import is_users
 from trace_bridge_langchain.running import Attached, active
-from trace_bridge_langchain.states import StateReads, plain, written
+from trace_bridge_langchain.states import Reads, plain, watched, written
 
 Method = Callable[..., Any]
 _UNKNOWN = Site("")
@@ -31,9 +31,10 @@ def site_of(value: Any, where: Attached | None) -> Site:
     return _UNKNOWN if site is None else site
 
 
-def op_of(site: Site, value: Any) -> str:
-    """The name of a component in the graph."""
-    return site.op or own_name(value) or type(value).__name__
+def op_of(site: Site, value: Any, call: Call) -> str:
+    """The name of a component in the graph: its path, or in a function its name below that."""
+    op = site.op or own_name(value) or type(value).__name__
+    return op if call.parent is None else f"{call.op}.{op.rpartition('.')[2]}"
 
 
 def given_to(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
@@ -48,15 +49,14 @@ def inputs_of(given: object) -> Mapping[str, object]:
     return {"input": given}
 
 
-def chosen(where: Attached | None, call: Call) -> None:
-    """Note the router that chose the graph node in which ``call`` is the first."""
-    if where is None or not where.causes:
+def chosen(where: Attached | None, made: Call) -> None:
+    """Note the router that chose the graph node of which ``made`` is the outermost call."""
+    if where is None or not where.causes or made.parent is None or made.parent.parent is not None:
         return
     config = var_child_runnable_config.get() or {}
-    node = (config.get("metadata") or {}).get("langgraph_node")
-    cause = where.causes.pop(str(node), None)
-    if cause is not None:
-        call.because(cause)
+    cause = where.causes.get(str((config.get("metadata") or {}).get("langgraph_node")))
+    if cause is not None and cause is not made:
+        made.because(cause)
 
 
 def component(original: Method) -> Method:
@@ -69,7 +69,10 @@ def component(original: Method) -> Method:
         where = active.get()
         own, site = (self, _UNKNOWN) if where is None else (where.find(self), site_of(self, where))
         with call.component(
-            op_of(site, self), inputs_of(given_to(args, kwargs)), site.parameters, site.description
+            op_of(site, self, call),
+            inputs_of(given_to(args, kwargs)),
+            site.parameters,
+            site.description,
         ) as made:
             chosen(where, made)
             output = original(own, *args, **kwargs)
@@ -89,7 +92,10 @@ def acomponent(original: Method) -> Method:
         where = active.get()
         own, site = (self, _UNKNOWN) if where is None else (where.find(self), site_of(self, where))
         with call.component(
-            op_of(site, self), inputs_of(given_to(args, kwargs)), site.parameters, site.description
+            op_of(site, self, call),
+            inputs_of(given_to(args, kwargs)),
+            site.parameters,
+            site.description,
         ) as made:
             chosen(where, made)
             output = await original(own, *args, **kwargs)
@@ -131,7 +137,7 @@ def model(original: Method) -> Method:
         where = active.get()
         site = model_site(self, where, kwargs)
         given = given_to(args, kwargs)
-        with call.component(op_of(site, self), {"input": given}, site.parameters) as made:
+        with call.component(op_of(site, self, call), {"input": given}, site.parameters) as made:
             chosen(where, made)
             output = original(self if where is None else where.find(self), *args, **kwargs)
             made.returns(output)
@@ -150,7 +156,7 @@ def amodel(original: Method) -> Method:
         where = active.get()
         site = model_site(self, where, kwargs)
         given = given_to(args, kwargs)
-        with call.component(op_of(site, self), {"input": given}, site.parameters) as made:
+        with call.component(op_of(site, self, call), {"input": given}, site.parameters) as made:
             chosen(where, made)
             output = await original(self if where is None else where.find(self), *args, **kwargs)
             made.returns(output)
@@ -218,7 +224,7 @@ def agenerate_texts(original: Method) -> Method:
 
 def is_component(self: Any, site: Site) -> bool:
     """Whether a runnable over a function is the user's, and not a part of the framework."""
-    if site.parameters:
+    if site.parameters or site.ends is not None:
         return True
     function = getattr(self, "func", None) or getattr(self, "afunc", None)
     function = getattr(function, "__wrapped__", function)
@@ -237,10 +243,12 @@ def function(original: Method) -> Method:
         if not is_component(self, site):
             return original(own, *args, **kwargs)
         given, inputs = _tracked(self, args[0] if args else kwargs.pop("input"))
-        with call.component(op_of(site, self), inputs, site.parameters, site.description) as made:
+        with call.component(
+            op_of(site, self, call), inputs, site.parameters, site.description
+        ) as made:
             chosen(where, made)
             output = plain(original(own, given, *args[1:], **kwargs))
-            _returned(self, where, made, output)
+            _returned(site, where, made, output)
         return output
 
     return seam
@@ -258,10 +266,12 @@ def afunction(original: Method) -> Method:
         if not is_component(self, site):
             return await original(own, *args, **kwargs)
         given, inputs = _tracked(self, args[0] if args else kwargs.pop("input"))
-        with call.component(op_of(site, self), inputs, site.parameters, site.description) as made:
+        with call.component(
+            op_of(site, self, call), inputs, site.parameters, site.description
+        ) as made:
             chosen(where, made)
             output = plain(await original(own, given, *args[1:], **kwargs))
-            _returned(self, where, made, output)
+            _returned(site, where, made, output)
         return output
 
     return seam
@@ -269,16 +279,19 @@ def afunction(original: Method) -> Method:
 
 def _tracked(self: Any, given: object) -> tuple[object, Mapping[str, object]]:
     """The input of a function, and a record of what it reads of it."""
-    if type(given) is dict and not isinstance(self, RunnableLambda):
-        state = StateReads(cast("dict[str, object]", given))
-        return state, state.reads
-    return given, inputs_of(given)
+    if isinstance(self, RunnableLambda):
+        return given, inputs_of(given)
+    return watched(given) or (given, inputs_of(given))
 
 
-def _returned(self: Any, where: Attached | None, made: Call, output: object) -> None:
-    made.returns(output, None if isinstance(self, RunnableLambda) else written(output))
-    ends = None if where is None else where.layout.routers.get(where.copy.original(self))
-    if where is not None and ends is not None:
-        results = cast("list[object]", output) if isinstance(output, list) else [output]
-        for result in results:
-            where.causes[str(ends.get(result, getattr(result, "node", result)))] = made
+def _returned(site: Site, where: Attached | None, made: Call, output: object) -> None:
+    is_node = isinstance(made.inputs, Reads)
+    made.returns(output, written(output) if is_node else None)
+    if where is None:
+        return
+    results = getattr(output, "goto", ()) if site.ends is None else output
+    if not isinstance(results, (list, tuple)):
+        results = [results]
+    for result in cast("list[object]", results):
+        sent = getattr(result, "node", None)  # of a Send, which is not hashable
+        where.causes[str(sent or (site.ends or {}).get(result, result))] = made

@@ -27,11 +27,16 @@ _SAME = 16  # characters from which two equal texts are one parameter
 
 @dataclass(slots=True, eq=False)
 class Site:
-    """A component of the agent: what it is called, and which parameters its calls read."""
+    """A component of the agent: what it is called, and which parameters its calls read.
+
+    Attributes:
+        ends: of a router in a graph, which node a result means; None for what is no router.
+    """
 
     op: str
     description: str = ""
     parameters: dict[str, Parameter] = field(default_factory=dict[str, Parameter])
+    ends: Mapping[object, object] | None = None
 
 
 class Layout:
@@ -44,12 +49,6 @@ class Layout:
         self.places: list[Place] = []
         self.sites: dict[int, Site] = {}
         self.tools: dict[str, dict[str, Parameter]] = {}  # by a tool's name: what models read of it
-        # of a graph's conditional edges: by the router's id, which node a result means
-        self.routers: dict[int, Mapping[object, object]] = {
-            id(item.value.path): item.value.ends or {}
-            for item in self.walk.found.values()
-            if type(item.value).__name__ == "BranchSpec"
-        }
         self._names: Counter[str] = Counter()
         self._texts: dict[tuple[str, object], Place] = {}
         self._lock = threading.Lock()
@@ -135,6 +134,9 @@ class Layout:
         for item in self.walk.found.values():
             if isinstance(item.value, Runnable):
                 self.sites[id(item.value)] = self._site(item, read)
+        for item in self.walk.found.values():
+            if type(item.value).__name__ == "BranchSpec":  # private: LangGraph's conditional edges
+                self.sites[id(item.value.path)].ends = item.value.ends or {}
 
     def _site(self, item: Found, read: Mapping[int, Mapping[str, Parameter]]) -> Site:
         value = item.value

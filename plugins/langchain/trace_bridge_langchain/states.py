@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
+
+
+class Reads(dict[str, object]):
+    """What a node has read of its state, by key; it grows while the node runs."""
 
 
 class StateReads(dict[str, object]):
@@ -15,7 +22,7 @@ class StateReads(dict[str, object]):
 
     def __init__(self, state: Mapping[str, object]) -> None:
         super().__init__(state)
-        self.reads: dict[str, object] = {}
+        self.reads = Reads()
 
     def _note(self, key: object) -> None:
         if dict.__contains__(self, key):
@@ -28,6 +35,10 @@ class StateReads(dict[str, object]):
     def __getitem__(self, key: str) -> object:
         self._note(key)
         return super().__getitem__(key)
+
+    def __contains__(self, key: object) -> bool:
+        self._note(key)
+        return super().__contains__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
         """As ``dict.get``."""
@@ -95,17 +106,67 @@ class StateReads(dict[str, object]):
         return super().__repr__()
 
 
+_READS = "_trace_bridge_reads"  # the attribute of our copies of state objects
+
+
+@functools.lru_cache(maxsize=256)
+def _watching(kind: type) -> type:
+    """A class like ``kind``, a dataclass, whose instances note which fields are read."""
+    names = frozenset(field.name for field in dataclasses.fields(kind))
+
+    def __getattribute__(self: Any, name: str) -> Any:  # noqa: N807
+        value = object.__getattribute__(self, name)
+        if name in names:
+            object.__getattribute__(self, _READS)[name] = value
+        return value
+
+    made = type(kind.__name__, (kind,), {"__getattribute__": __getattribute__})
+    made.__module__, made.__qualname__ = kind.__module__, kind.__qualname__
+    return made
+
+
+def watched(state: Any) -> tuple[object, Reads] | None:
+    """A state that notes what is read of it, and the notes; None for what is no such thing.
+
+    It is a copy: a state object that the user still holds does not change its class.
+    """
+    if type(state) is dict:
+        held = StateReads(cast("dict[str, object]", state))
+        return held, held.reads
+    if not dataclasses.is_dataclass(state) or not hasattr(state, "__dict__"):
+        return None
+    made, reads = copy.copy(state), Reads()
+    object.__setattr__(made, _READS, reads)
+    object.__setattr__(made, "__class__", _watching(type(state)))
+    return made, reads
+
+
+def _unwatched(state: Any) -> Any:
+    kind = type(state).__mro__[1]
+    made = object.__new__(kind)
+    held = object.__getattribute__(state, "__dict__")
+    object.__getattribute__(made, "__dict__").update(
+        {name: value for name, value in held.items() if name != _READS}
+    )
+    return made
+
+
 def plain(output: Any) -> Any:
     """What a node returned, with no ``StateReads`` in it: nothing of ours gets into the state."""
     if isinstance(output, StateReads):
         return dict(dict.items(output))
+    if _READS in getattr(output, "__dict__", ()):
+        return _unwatched(output)
     if type(output) is dict:
         held = cast("dict[str, object]", output)
-        if any(isinstance(value, StateReads) for value in held.values()):
-            return {key: plain(value) for key, value in held.items()}
+        new = {key: plain(value) for key, value in held.items()}
+        if any(new[key] is not value for key, value in held.items()):
+            return new
     elif isinstance(output, list):
         items = cast("list[object]", output)
-        return [plain(item) for item in items]
+        made = [plain(item) for item in items]
+        if any(one is not other for one, other in zip(made, items, strict=True)):
+            return made
     return output
 
 

@@ -94,7 +94,7 @@ def _begin(
 ) -> tuple[Any, Call]:
     site = model_site(self, where, kwargs)
     given = given_to(args, kwargs)
-    made = call.begin(op_of(site, self), {"input": given}, site.parameters)
+    made = call.begin(op_of(site, self, call), {"input": given}, site.parameters)
     chosen(where, made)
     return self if where is None else where.find(self), made
 
@@ -109,7 +109,9 @@ def transform(original: Method) -> Method:
             yield from original(self if where is None else where.find(self), input, *args, **kwargs)
             return
         seen: list[object] = []
-        made = call.begin(op_of(site, self), {"input": seen}, site.parameters, site.description)
+        made = call.begin(
+            op_of(site, self, call), {"input": seen}, site.parameters, site.description
+        )
         error: BaseException | None = None
         try:
             total: Any = None
@@ -144,7 +146,9 @@ def atransform(original: Method) -> Method:
                 yield piece
             return
         seen: list[object] = []
-        made = call.begin(op_of(site, self), {"input": seen}, site.parameters, site.description)
+        made = call.begin(
+            op_of(site, self, call), {"input": seen}, site.parameters, site.description
+        )
         error: BaseException | None = None
         try:
             total: Any = None

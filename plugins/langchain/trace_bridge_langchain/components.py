@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
+from langchain_core.prompt_values import ChatPromptValue
 from langchain_core.runnables import RunnableLambda
 from langchain_core.runnables.config import var_child_runnable_config
 
@@ -76,7 +77,7 @@ def component(original: Method) -> Method:
         ) as made:
             chosen(where, made)
             output = original(own, *args, **kwargs)
-            made.returns(output)
+            made.returns(output, _own_messages(output, made.inputs))
         return output
 
     return seam
@@ -99,10 +100,22 @@ def acomponent(original: Method) -> Method:
         ) as made:
             chosen(where, made)
             output = await original(own, *args, **kwargs)
-            made.returns(output)
+            made.returns(output, _own_messages(output, made.inputs))
         return output
 
     return seam
+
+
+def _own_messages(output: object, inputs: Mapping[str, object]) -> Mapping[str, object] | None:
+    """A prompt's own messages: those that it was given, somebody else has made."""
+    if not isinstance(output, ChatPromptValue):
+        return None
+    given = {id(m) for value in inputs.values() if isinstance(value, list) for m in _items(value)}
+    return {"": [message for message in output.messages if id(message) not in given]}
+
+
+def _items(values: object) -> list[object]:
+    return cast("list[object]", values)
 
 
 # ---------------------------------------------------------------------------- models
@@ -285,13 +298,31 @@ def _tracked(self: Any, given: object) -> tuple[object, Mapping[str, object]]:
 
 
 def _returned(site: Site, where: Attached | None, made: Call, output: object) -> None:
-    is_node = isinstance(made.inputs, Reads)
-    made.returns(output, written(output) if is_node else None)
+    update = written(output) if isinstance(made.inputs, Reads) else None
+    if site.ends is None:
+        made.returns(output, update)
+    else:  # what a router says is no text that could be found again in others
+        made.returns(Choice(output))
     if where is None:
         return
+    for key, value in made.inputs.items():
+        writer = where.writers.get(key)
+        if writer is not None and isinstance(value, (int, float, type(None))):
+            made.because(writer)  # small values have no identity: that the key was read tells it
+    where.writers.update(dict.fromkeys(update or (), made))
     results = getattr(output, "goto", ()) if site.ends is None else output
     if not isinstance(results, (list, tuple)):
         results = [results]
     for result in cast("list[object]", results):
         sent = getattr(result, "node", None)  # of a Send, which is not hashable
         where.causes[str(sent or (site.ends or {}).get(result, result))] = made
+
+
+class Choice:
+    """What a router has chosen."""
+
+    def __init__(self, chosen: object) -> None:
+        self.chosen = chosen
+
+    def __repr__(self) -> str:
+        return repr(self.chosen)

@@ -142,5 +142,6 @@ def own_name(value: Any) -> str:
     if isinstance(value, BaseMessagePromptTemplate):
         return _ROLES.get(kind.removesuffix("PromptTemplate"), "")
     if isinstance(value, Runnable) and not isinstance(value, RunnableParallel):
-        return getattr(value, "name", None) or ""
+        name = getattr(value, "name", None) or ""
+        return "" if name == "LangGraph" else name  # the name of graphs that have none
     return ""

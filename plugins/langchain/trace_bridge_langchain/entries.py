@@ -68,7 +68,7 @@ def _entry(original: Callable[..., Any], name: str, find: Find) -> Callable[...,
     def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         where = active.get()
         if where is not None:
-            return original(where.find(self), *args, **kwargs)
+            return original(where.entry(self), *args, **kwargs)
         callback = find(self, args, kwargs)
         if callback is None:
             return original(self, *args, **kwargs)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
-from trace_bridge import Call
+from trace_bridge import Call, current_call
 from trace_bridge_langchain.copies import LightCopy
 from trace_bridge_langchain.layout import Layout, Site
 
@@ -25,6 +25,7 @@ class Attached:
         self._state = state
         self._copy: LightCopy | None = None
         self.causes: dict[str, Call] = {}  # by a graph's node: the router's call that chose it
+        self.writers: dict[str, Call] = {}  # by a key of a graph's state: who wrote it last
 
     @property
     def copy(self) -> LightCopy:
@@ -36,6 +37,13 @@ class Attached:
     def find(self, value: Any) -> Any:
         """What runs in place of ``value``, an object of the agent or of a copy."""
         return self.copy.find(value)
+
+    def entry(self, value: Any) -> Any:
+        """As ``find``, where the user calls: the agent itself reads what is current by now."""
+        call = current_call()
+        if value is self.layout.agent and call is not None and call.parent is None:
+            self._copy = None
+        return self.find(value)
 
     def site(self, value: object) -> Site | None:
         """What is known of an object of the agent or of the copy."""

@@ -337,11 +337,13 @@ def _joined(results: list[Any]) -> Any:
         if isinstance(feedback, str):
             feedback = Feedback(feedback)
         if not isinstance(feedback, Feedback):
-            return results  # for the core to refuse
+            return results
         if feedback.score is not None:
             scores.append(feedback.score)
         key = result.get("key") if isinstance(result, Mapping) else getattr(result, "key", None)
         marks = "" if feedback.score is None else f" {feedback.score:g}"
         texts += [": ".join(filter(None, [f"{key}{marks}" if key else "", feedback.text]))]
+    if not scores and not any(texts):
+        return results  # for the core to refuse
     mean = sum(scores) / len(scores) if scores else None
     return Feedback("\n".join(filter(None, texts)), mean)

@@ -111,6 +111,11 @@ def inputs_of(agent: Any, example: Any) -> Any:
 _LONE = (str, int, float, list, BaseMessage)  # other objects may be a graph's whole state
 
 
+def input_of(example: Any) -> Any:
+    """What an agent of which nothing is known is given."""
+    return inputs_of(None, example)
+
+
 def named_inputs(example: Any, agent: Any = None) -> Mapping[str, object]:
     """What the agent is given, by name; a lone value is called ``input``."""
     given = inputs_of(agent, example)

@@ -331,3 +331,9 @@ def test_a_function_is_an_agent_too(data, metric):
 
     found = tb.optimize(agent, data, metric, optimizer="optoprime", llm=model, progress=False)
     assert list(found.original.values()) == ["repeat the number"]
+
+
+def test_training_examples_that_equal_validation_examples_are_learnt_from(agent, metric, teacher):
+    again = [{"x": i, "y": 2 * i} for i in (1, 2, 3)] * 15
+    run = tb.optimize(agent, again, metric, llm=teacher, optimizer="optoprime", progress=False)
+    assert run.verdict == "better"

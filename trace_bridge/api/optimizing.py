@@ -176,7 +176,8 @@ def _silent(_progress: Progress) -> None:
 
 
 def _rows(module: AgentModule[Any], name: str, examples: Sequence[Any]) -> Rows:
-    return Rows(name, examples, [module.encode(example) for example in examples])
+    keys = [module.encode(example) for example in examples]
+    return Rows(name, examples, keys, traced=name == "train")
 
 
 def _check_task(task: Task, budget: Budget, engine: Engine) -> None:

@@ -62,11 +62,17 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Examples of one split, with what identifies each of them in the journal."""
+    """Examples of one split, with what identifies each of them in the journal.
+
+    Attributes:
+        traced: whether evaluations keep their subgraphs. It is part of what identifies them: an
+            equal example of another split was evaluated without.
+    """
 
     name: str
     examples: Sequence[Any]
     keys: Sequence[JSON]
+    traced: bool = False
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -108,7 +114,7 @@ class Evaluator:
 
     def _keys(self, state: Mapping[str, object], rows: Rows, index: int) -> list[str]:
         return [
-            digest(self.salt, state, rows.keys[index], repeat)
+            digest(self.salt, state, rows.keys[index], repeat, *["traced"][: rows.traced])
             for repeat in range(self.engine.repeats)
         ]
 
@@ -117,8 +123,6 @@ class Evaluator:
         state: Mapping[str, object],
         rows: Rows,
         indices: Sequence[int],
-        *,
-        graphs: bool = False,
     ) -> list[Evaluation]:
         """Evaluate a candidate on some examples, all repeats of each averaged, in their order.
 
@@ -130,7 +134,7 @@ class Evaluator:
         """
         values = self.module.resolve(state)
         jobs = [
-            self._one(values, rows, index, repeat, key, graphs=graphs)
+            self._one(values, rows, index, repeat, key)
             for index in indices
             for repeat, key in enumerate(self._keys(state, rows, index))
         ]
@@ -158,8 +162,6 @@ class Evaluator:
         index: int,
         repeat: int,
         key: str,
-        *,
-        graphs: bool,
     ) -> Evaluation:
         first = self.ledger.count(key)
         row = self.journal.evaluation(key)
@@ -169,7 +171,7 @@ class Evaluator:
             return _evaluation(row)
         loop = asyncio.get_running_loop()
         for attempt in range(self.engine.retries + 1):
-            work = _Work(self, values, rows.examples[index], repeat, key, loop, graphs=graphs)
+            work = _Work(self, values, rows.examples[index], repeat, key, loop, graphs=rows.traced)
             context = contextvars.copy_context()
             result = await loop.run_in_executor(self._pool, context.run, work.run)
             if work.meter.refused is not None:

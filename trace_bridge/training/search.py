@@ -136,7 +136,7 @@ class Search:
         batch = sorted(generator.sample(range(len(train)), min(plan.minibatch, len(train))))
         self._afford(self.current, train, batch)
         self._enter(f"step {step + 1}: running the current candidate")
-        runs = await self.evaluator.evaluate(self.current, train, batch, graphs=True)
+        runs = await self.evaluator.evaluate(self.current, train, batch)
         self._enter(f"step {step + 1}: {plan.optimizer} proposes")
         proposals = await self._propose(plan, runs, step)
         candidates = [p for p in proposals if p.state]
@@ -190,7 +190,7 @@ class Search:
             state = {**self.current, **proposal.state}
             self._afford(state, self.task.train, batch)
             self._enter(f"step {step + 1}: trying a proposal on the minibatch")
-            found = await self.evaluator.evaluate(state, self.task.train, batch, graphs=True)
+            found = await self.evaluator.evaluate(state, self.task.train, batch)
             total = sum(e.score for e in found)
             if total >= needed:
                 passed.append(proposal)

@@ -58,7 +58,7 @@ def support():
     graph.add_edge("billing", END)
     graph.add_edge("technical", END)
     truth = {
-        ("classify.prompt", "classify.model"), ("classify.model", "classify"),
+        ("classify.classify_prompt", "classify.model"), ("classify.model", "classify"),
         ("classify", "account.by_topic"), ("account.by_topic", "billing"),
         ("account", "billing"), ("account", "billing.model"), ("billing.model", "billing"),
     }  # fmt: skip

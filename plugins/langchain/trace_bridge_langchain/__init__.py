@@ -11,9 +11,10 @@ from trace_bridge import hookimpl
 if TYPE_CHECKING:
     from trace_bridge import LLM, AgentModule, Metric
     from trace_bridge_langchain.callback import TraceCallback
+    from trace_bridge_langchain.module import LangChainModule
 
 __version__ = "0.1.0"
-__all__ = ["TraceCallback"]
+__all__ = ["LangChainModule", "TraceCallback"]
 
 
 def __getattr__(name: str) -> object:
@@ -21,6 +22,10 @@ def __getattr__(name: str) -> object:
         from trace_bridge_langchain.callback import TraceCallback
 
         return TraceCallback
+    if name == "LangChainModule":
+        from trace_bridge_langchain.module import LangChainModule
+
+        return LangChainModule
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
 

@@ -45,7 +45,7 @@ def given_to(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
 
 def inputs_of(given: object) -> Mapping[str, object]:
     """What went into a component, by name."""
-    if isinstance(given, dict):
+    if isinstance(given, dict) and given:
         return cast("dict[str, object]", given)
     return {"input": given}
 
@@ -292,9 +292,8 @@ def afunction(original: Method) -> Method:
 
 def _tracked(self: Any, given: object) -> tuple[object, Mapping[str, object]]:
     """The input of a function, and a record of what it reads of it."""
-    if isinstance(self, RunnableLambda):
-        return given, inputs_of(given)
-    return watched(given) or (given, inputs_of(given))
+    whole = {"input": given}  # its parts may be of a kind that has no identity, or there are none
+    return (given, whole) if isinstance(self, RunnableLambda) else watched(given) or (given, whole)
 
 
 def _returned(site: Site, where: Attached | None, made: Call, output: object) -> None:

@@ -118,7 +118,7 @@ def _label(owner: object, name: str, part: object) -> str:
         return ""
     if isinstance(owner, types.FunctionType):
         sort, _, rest = name.partition(".")
-        return "" if sort == "wrapped" else own or rest
+        return "" if sort == "wrapped" else rest or own
     if isinstance(owner, (list, tuple)) or name in _TRANSPARENT or name.startswith("args."):
         return own
     if isinstance(owner, Mapping) or not isinstance(owner, RunnableSequence):

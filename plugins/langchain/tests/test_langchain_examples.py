@@ -12,7 +12,12 @@ from langchain_core.documents import Document
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
-from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder, PromptTemplate
+from langchain_core.prompts import (
+    ChatPromptTemplate,
+    FewShotChatMessagePromptTemplate,
+    MessagesPlaceholder,
+    PromptTemplate,
+)
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RouterRunnable, RunnableLambda, RunnablePassthrough
 from langchain_core.tools import tool
@@ -21,6 +26,7 @@ from langgraph.graph import MessagesState, StateGraph
 from langsmith.schemas import Example
 from pydantic import BaseModel
 from trace_bridge_langchain.examples import (
+    demonstration,
     encode,
     fields_of,
     given_of,
@@ -198,6 +204,17 @@ def test_a_chain_with_its_own_variable_called_inputs():
     example = {"inputs": "x", "style": "short"}
     chain = ChatPromptTemplate.from_template("{inputs} {style}")
     assert inputs_of(chain, example) == example
+
+
+def test_examples_as_demonstrations():
+    turns = ChatPromptTemplate.from_messages([("human", "{question}"), ("ai", "{answer}")])
+    shots = FewShotChatMessagePromptTemplate(examples=[], example_prompt=turns)
+    shown = {"question": "q", "answer": "a"}
+    for example in (SAID, langsmith_example(**SAID), {**shown, "level": 1}):
+        assert demonstration(shots, example) == shown
+    for example in ("q", ("q", "a"), {"question": "q"}, {"inputs": {"question": "q"}}):
+        assert demonstration(shots, example) is None
+    assert demonstration(ASK, SAID) is None
 
 
 def test_names_of_inputs():

@@ -19,8 +19,14 @@ from langchain_core.prompts import (
     PromptTemplate,
 )
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RouterRunnable, RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import (
+    RouterRunnable,
+    RunnableLambda,
+    RunnablePassthrough,
+    RunnablePick,
+)
 from langchain_core.tools import tool
+from langchain_zoo import with_history
 from langgraph.func import entrypoint
 from langgraph.graph import MessagesState, StateGraph
 from langsmith.schemas import Example
@@ -144,6 +150,12 @@ SAID = {"inputs": {"question": "q"}, "outputs": {"answer": "a"}}
         ({"asked": RunnablePassthrough(), "said": ASK} | OPEN, SAID, {"question": "q"}),
         (RunnableLambda(shout), SAID, "q"),
         (RunnableLambda(len), SAID, {"question": "q"}),
+        (RunnablePick(["question"]) | ASK, "q", {"question": "q"}),
+        (RunnablePick("question") | ASK, {"question": "q", "answer": "a"}, {"question": "q"}),
+        (RunnableLambda(itemgetter(0)), ["q"], ["q"]),
+        (RunnableLambda(dict), SAID, {"question": "q"}),
+        (RunnablePassthrough.assign(more=ASK), SAID, {"question": "q"}),
+        (with_history(ASK), "q", {"q": "q"}),
         (ASK.map(), [{"question": "q"}], [{"question": "q"}]),
         (RouterRunnable({"a": ASK}), {"key": "a", "input": "q"}, {"key": "a", "input": "q"}),
         # graphs

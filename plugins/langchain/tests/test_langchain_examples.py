@@ -12,15 +12,27 @@ from langchain_core.documents import Document
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
-from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder, PromptTemplate
+from langchain_core.prompts import (
+    ChatPromptTemplate,
+    FewShotChatMessagePromptTemplate,
+    MessagesPlaceholder,
+    PromptTemplate,
+)
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RouterRunnable, RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import (
+    RouterRunnable,
+    RunnableLambda,
+    RunnablePassthrough,
+    RunnablePick,
+)
 from langchain_core.tools import tool
+from langchain_zoo import with_history
 from langgraph.func import entrypoint
 from langgraph.graph import MessagesState, StateGraph
 from langsmith.schemas import Example
 from pydantic import BaseModel
 from trace_bridge_langchain.examples import (
+    demonstration,
     encode,
     fields_of,
     given_of,
@@ -138,6 +150,12 @@ SAID = {"inputs": {"question": "q"}, "outputs": {"answer": "a"}}
         ({"asked": RunnablePassthrough(), "said": ASK} | OPEN, SAID, {"question": "q"}),
         (RunnableLambda(shout), SAID, "q"),
         (RunnableLambda(len), SAID, {"question": "q"}),
+        (RunnablePick(["question"]) | ASK, "q", {"question": "q"}),
+        (RunnablePick("question") | ASK, {"question": "q", "answer": "a"}, {"question": "q"}),
+        (RunnableLambda(itemgetter(0)), ["q"], ["q"]),
+        (RunnableLambda(dict), SAID, {"question": "q"}),
+        (RunnablePassthrough.assign(more=ASK), SAID, {"question": "q"}),
+        (with_history(ASK), "q", {"q": "q"}),
         (ASK.map(), [{"question": "q"}], [{"question": "q"}]),
         (RouterRunnable({"a": ASK}), {"key": "a", "input": "q"}, {"key": "a", "input": "q"}),
         # graphs
@@ -198,6 +216,17 @@ def test_a_chain_with_its_own_variable_called_inputs():
     example = {"inputs": "x", "style": "short"}
     chain = ChatPromptTemplate.from_template("{inputs} {style}")
     assert inputs_of(chain, example) == example
+
+
+def test_examples_as_demonstrations():
+    turns = ChatPromptTemplate.from_messages([("human", "{question}"), ("ai", "{answer}")])
+    shots = FewShotChatMessagePromptTemplate(examples=[], example_prompt=turns)
+    shown = {"question": "q", "answer": "a"}
+    for example in (SAID, langsmith_example(**SAID), {**shown, "level": 1}):
+        assert demonstration(shots, example) == shown
+    for example in ("q", ("q", "a"), {"question": "q"}, {"inputs": {"question": "q"}}):
+        assert demonstration(shots, example) is None
+    assert demonstration(ASK, SAID) is None
 
 
 def test_names_of_inputs():

@@ -111,11 +111,6 @@ def inputs_of(agent: Any, example: Any) -> Any:
 _LONE = (str, int, float, list, BaseMessage)  # other objects may be a graph's whole state
 
 
-def input_of(example: Any) -> Any:
-    """What an agent of which nothing is known is given."""
-    return inputs_of(None, example)
-
-
 def named_inputs(example: Any, agent: Any = None) -> Mapping[str, object]:
     """What the agent is given, by name; a lone value is called ``input``."""
     given = inputs_of(agent, example)
@@ -133,6 +128,22 @@ def given_of(example: Any) -> Any:
     """What an evaluator gets as inputs, which knows nothing of the agent."""
     record = record_of(example)
     return record.inputs if record.said else _without_labels(dict(record.inputs), Intake())
+
+
+def demonstration(prompt: Any, example: Any) -> dict[str, JSON] | None:
+    """What ``example`` shows as one of a few-shot prompt's examples, if it has all of their names.
+
+    A lone value goes by no name, so it is none of them.
+    """
+    record = record_of(example)
+    pairs: dict[str, Any] = {}
+    for part in (record.inputs, record.reference):
+        if isinstance(part, Mapping):
+            pairs.update(cast("Mapping[str, Any]", part))
+    names: list[str] = getattr(getattr(prompt, "example_prompt", None), "input_variables", [])
+    if not names or not pairs.keys() >= set(names):
+        return None
+    return {name: jsonable(plain(pairs[name])) for name in names}
 
 
 def _without_labels(pairs: dict[str, Any], intake: Intake) -> dict[str, Any]:

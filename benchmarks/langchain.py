@@ -13,12 +13,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import trace_bridge_langchain as plugin
+from trace_bridge_langchain.seams import instrumented
 
 import trace_bridge as tb
 from benchmarks.core.peers import interpreter, surroundings
@@ -71,14 +72,9 @@ def ways(agent: Any, given: Mapping[str, Any]) -> dict[str, Way]:
     module: tb.AgentModule[Any] = plugin.LangChainModule(agent)
     example = {"inputs": given}
 
-    def seams() -> AbstractContextManager[object]:
-        found = plugin.instrument()
-        assert found is not None
-        return found
-
     @contextmanager
     def idle() -> Generator[Any]:
-        with seams():
+        with instrumented():
             yield lambda: agent.invoke(given)
 
     @contextmanager
@@ -89,7 +85,7 @@ def ways(agent: Any, given: Mapping[str, Any]) -> dict[str, Way]:
                 output = module.run(example)
                 root.returns(output, module.fields(output))
 
-        with seams():
+        with instrumented():
             yield evaluated
 
     @contextmanager

@@ -8,10 +8,11 @@ only be judged once it is known where the value went.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
+from typing import Self
 
 from trace_bridge.graph import Parameter
 
@@ -19,7 +20,7 @@ _sequence = itertools.count()  # next() is atomic: one order for the events of a
 
 
 class Call:
-    """One call of a component, as it was seen.
+    """One call of a component, as it was seen; what is called while it is entered is inside it.
 
     ``component`` calls (a model call, a tool) become nodes. A call that only contains others is
     a *frame*: it becomes a node only if it made something new out of what they returned.
@@ -31,7 +32,7 @@ class Call:
 
     __slots__ = (
         "causes", "description", "ended", "error", "fields", "inputs", "op", "output",
-        "parameters", "parent", "pieces", "recorder", "started",
+        "parameters", "parent", "pieces", "recorder", "started", "token",
     )  # fmt: skip
 
     def __init__(
@@ -76,8 +77,10 @@ class Call:
     def component(
         self, op: str, inputs: Mapping[str, object], parameters: Mapping[str, Parameter],
         description: str = "",
-    ) -> AbstractContextManager[Call]:  # fmt: skip
-        """Record a call, inside this one, of something that makes values; yields the call.
+    ) -> Call:  # fmt: skip
+        """Record a call, inside this one, of something that makes values.
+
+        It is to be entered, or, where it ends in another context (a generator's), told its ``end``.
 
         Args:
             op: the component's name, as its path has it.
@@ -85,27 +88,32 @@ class Call:
             parameters: what the component reads of its own, by slot name.
             description: what the component does, for a model to read.
         """
-        return _Inside(Call(self.recorder, self, op, inputs, parameters, description))
-
-    def frame(
-        self, op: str, inputs: Mapping[str, object], description: str = ""
-    ) -> AbstractContextManager[Call]:
-        """Record a call, inside this one, of something that only calls others; yields the call."""
-        return _Inside(Call(self.recorder, self, op, inputs, None, description))
-
-    def begin(
-        self, op: str, inputs: Mapping[str, object], parameters: Mapping[str, Parameter],
-        description: str = "",
-    ) -> Call:  # fmt: skip
-        """As ``component``, for one that ends in another context (a generator's): see ``end``."""
         call = Call(self.recorder, self, op, inputs, parameters, description)
         self.recorder.calls.append(call)
         return call
 
+    def frame(self, op: str, inputs: Mapping[str, object], description: str = "") -> Call:
+        """Record a call, inside this one, of something that only calls others."""
+        call = Call(self.recorder, self, op, inputs, None, description)
+        self.recorder.calls.append(call)
+        return call
+
     def end(self, error: BaseException | None = None) -> None:
-        """What has begun has ended, perhaps by an exception."""
+        """It has ended, perhaps by an exception."""
         self.error = error
         self.ended = next(_sequence)
+
+    def __enter__(self) -> Self:
+        self.token = _current.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.error = error
+        self.ended = next(_sequence)
+        _current.reset(self.token)
 
     @contextmanager
     def entered(self) -> Generator[None]:
@@ -117,33 +125,11 @@ class Call:
             _current.reset(token)
 
 
-class _Inside(AbstractContextManager["Call"]):
-    """Records a call while it is entered; a class, since a generator takes three times as long."""
-
-    __slots__ = ("call", "token")
-
-    def __init__(self, call: Call) -> None:
-        self.call = call
-
-    def __enter__(self) -> Call:
-        self.call.recorder.calls.append(self.call)
-        self.token = _current.set(self.call)
-        return self.call
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.call.end(error)
-        _current.reset(self.token)
-
-
 _current: ContextVar[Call | None] = ContextVar("current_call", default=None)
 
-
-def current_call() -> Call | None:
-    """The innermost call that is being recorded in this context, or None outside a run of ours."""
-    return _current.get()
+# The innermost call that is being recorded in this context, or None outside a run of ours. No
+# function of our own: seams ask it at every call, also where nothing is recorded.
+current_call: Callable[[], Call | None] = _current.get
 
 
 def note_read(value: object, name: str) -> None:
@@ -168,18 +154,9 @@ class Recorder:
         self.reads: list[tuple[int, Call, int, str]] = []
         self.root = Call(self, None, "agent", self.inputs, None, "")
 
-    @contextmanager
-    def recording(self) -> Generator[Call]:
-        """Record what this context (and what inherits it) does; yields the outermost frame."""
-        token = _current.set(self.root)
-        try:
-            yield self.root
-        except BaseException as error:
-            self.root.error = error
-            raise
-        finally:
-            self.root.ended = next(_sequence)
-            _current.reset(token)
+    def recording(self) -> Call:
+        """The outermost frame: what this context (and what inherits it) does in it is recorded."""
+        return self.root
 
     def used(self) -> Sequence[Parameter]:
         """The parameters that recorded calls read, each once."""

@@ -40,6 +40,7 @@ from trace_bridge_langchain.examples import (
     named_inputs,
     reference_of,
 )
+from trace_bridge_langchain.intake import Intake, intake_of
 
 MODEL = FakeListChatModel(responses=["yes"])
 ASK = ChatPromptTemplate.from_template("{question}") | MODEL | StrOutputParser()
@@ -171,14 +172,14 @@ SAID = {"inputs": {"question": "q"}, "outputs": {"answer": "a"}}
     ],
 )
 def test_what_invoke_is_given(agent, example, given):
-    assert inputs_of(agent, example) == given
+    assert inputs_of(intake_of(agent), example) == given
 
 
 def test_values_are_the_users_own_objects():
     question = ["a list"]
     example = {"inputs": {"question": question}}
-    assert inputs_of(ASK, example)["question"] is question
-    assert inputs_of(ASK, example) is not example["inputs"]
+    assert inputs_of(intake_of(ASK), example)["question"] is question
+    assert inputs_of(intake_of(ASK), example) is not example["inputs"]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,7 @@ def test_values_are_the_users_own_objects():
 )
 def test_errors_name_the_example_and_the_remedy(agent, example, words):
     with pytest.raises(ValueError, match=words):
-        inputs_of(agent, example)
+        inputs_of(intake_of(agent), example)
 
 
 def test_what_is_taken_for_the_reference():
@@ -215,7 +216,7 @@ def test_what_is_taken_for_the_reference():
 def test_a_chain_with_its_own_variable_called_inputs():
     example = {"inputs": "x", "style": "short"}
     chain = ChatPromptTemplate.from_template("{inputs} {style}")
-    assert inputs_of(chain, example) == example
+    assert inputs_of(intake_of(chain), example) == example
 
 
 def test_examples_as_demonstrations():
@@ -230,10 +231,10 @@ def test_examples_as_demonstrations():
 
 
 def test_names_of_inputs():
-    assert named_inputs("q") == {"input": "q"}
-    assert named_inputs("q", ASK) == {"question": "q"}
-    assert named_inputs({"inputs": None}) == {"input": None}
-    assert named_inputs({"inputs": {1: "x"}}) == {"1": "x"}
+    assert named_inputs("q", Intake()) == {"input": "q"}
+    assert named_inputs("q", intake_of(ASK)) == {"question": "q"}
+    assert named_inputs({"inputs": None}, Intake()) == {"input": None}
+    assert named_inputs({"inputs": {1: "x"}}, Intake()) == {"1": "x"}
 
 
 def test_examples_as_json():

@@ -118,7 +118,7 @@ class TraceCallback(BaseCallbackHandler):
                 raise
             _log.exception("trace_bridge could not set these values; the chain keeps its own")
             where = Attached(self.module.layout, dict)
-        recorder = Recorder(examples.named_inputs({"inputs": given}))
+        recorder = Recorder(examples.by_name(given))
         try:
             with where.entered(), recorder.recording() as root:
                 yield where, root

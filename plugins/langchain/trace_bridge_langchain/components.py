@@ -26,10 +26,12 @@ Method = Callable[..., Any]
 _UNKNOWN = Site("")
 
 
-def site_of(value: Any, where: Attached | None) -> Site:
-    """What is known of ``value`` in this run."""
-    site = None if where is None else where.site(value)
-    return _UNKNOWN if site is None else site
+def met(value: Any) -> tuple[Any, Site, Attached | None]:
+    """What runs in place of ``value`` here, what is known of it, and the run that it belongs to."""
+    where = active.get()
+    if where is None:
+        return value, _UNKNOWN, None
+    return where.find(value), where.site(value) or _UNKNOWN, where
 
 
 def op_of(site: Site, value: Any, call: Call) -> str:
@@ -50,9 +52,9 @@ def inputs_of(given: object) -> Mapping[str, object]:
     return {"input": given}
 
 
-def chosen(where: Attached | None, made: Call) -> None:
+def chosen(where: Attached, made: Call) -> None:
     """Note the router that chose the graph node of which ``made`` is the outermost call."""
-    if where is None or not where.causes or made.parent is None or made.parent.parent is not None:
+    if made.parent is None or made.parent.parent is not None:
         return
     config = var_child_runnable_config.get() or {}
     cause = where.causes.get(str((config.get("metadata") or {}).get("langgraph_node")))
@@ -67,15 +69,15 @@ def component(original: Method) -> Method:
         call = current_call()
         if call is None:
             return original(self, *args, **kwargs)
-        where = active.get()
-        own, site = (self, _UNKNOWN) if where is None else (where.find(self), site_of(self, where))
+        own, site, where = met(self)
         with call.component(
             op_of(site, self, call),
             inputs_of(given_to(args, kwargs)),
             site.parameters,
             site.description,
         ) as made:
-            chosen(where, made)
+            if where is not None and where.causes:
+                chosen(where, made)
             output = original(own, *args, **kwargs)
             made.returns(output, _own_messages(output, made.inputs))
         return output
@@ -90,15 +92,15 @@ def acomponent(original: Method) -> Method:
         call = current_call()
         if call is None:
             return await original(self, *args, **kwargs)
-        where = active.get()
-        own, site = (self, _UNKNOWN) if where is None else (where.find(self), site_of(self, where))
+        own, site, where = met(self)
         with call.component(
             op_of(site, self, call),
             inputs_of(given_to(args, kwargs)),
             site.parameters,
             site.description,
         ) as made:
-            chosen(where, made)
+            if where is not None and where.causes:
+                chosen(where, made)
             output = await original(own, *args, **kwargs)
             made.returns(output, _own_messages(output, made.inputs))
         return output
@@ -110,7 +112,10 @@ def _own_messages(output: object, inputs: Mapping[str, object]) -> Mapping[str, 
     """A prompt's own messages: those that it was given, somebody else has made."""
     if not isinstance(output, ChatPromptValue):
         return None
-    given = {id(m) for value in inputs.values() if isinstance(value, list) for m in _items(value)}
+    lists = [_items(value) for value in inputs.values() if isinstance(value, list)]
+    if not lists:
+        return {"": output.messages}
+    given = {id(message) for held in lists for message in held}
     return {"": [message for message in output.messages if id(message) not in given]}
 
 
@@ -121,16 +126,16 @@ def _items(values: object) -> list[object]:
 # ---------------------------------------------------------------------------- models
 
 
-def model_site(self: Any, where: Attached | None, kwargs: Mapping[str, Any]) -> Site:
-    """A model reads its settings, and the texts of the tools that are bound to it."""
-    site = site_of(self, where)
+def met_model(self: Any, kwargs: Mapping[str, Any]) -> tuple[Any, Site, Attached | None]:
+    """As ``met``: a model reads its settings, and the texts of the tools that are bound to it."""
+    own, site, where = met(self)
     tools = kwargs.get("tools")
     if where is None or not tools or not where.layout.tools:
-        return site
+        return own, site, where
     read = dict(site.parameters)
     for tool in tools:
         read.update(where.layout.tools.get(_tool_name(tool), {}))
-    return Site(site.op, site.description, read)
+    return own, Site(site.op, site.description, read), where
 
 
 def _tool_name(tool: Any) -> str:
@@ -147,12 +152,12 @@ def model(original: Method) -> Method:
         call = current_call()
         if call is None:
             return original(self, *args, **kwargs)
-        where = active.get()
-        site = model_site(self, where, kwargs)
+        own, site, where = met_model(self, kwargs)
         given = given_to(args, kwargs)
         with call.component(op_of(site, self, call), {"input": given}, site.parameters) as made:
-            chosen(where, made)
-            output = original(self if where is None else where.find(self), *args, **kwargs)
+            if where is not None and where.causes:
+                chosen(where, made)
+            output = original(own, *args, **kwargs)
             made.returns(output)
         return output
 
@@ -166,12 +171,12 @@ def amodel(original: Method) -> Method:
         call = current_call()
         if call is None:
             return await original(self, *args, **kwargs)
-        where = active.get()
-        site = model_site(self, where, kwargs)
+        own, site, where = met_model(self, kwargs)
         given = given_to(args, kwargs)
         with call.component(op_of(site, self, call), {"input": given}, site.parameters) as made:
-            chosen(where, made)
-            output = await original(self if where is None else where.find(self), *args, **kwargs)
+            if where is not None and where.causes:
+                chosen(where, made)
+            output = await original(own, *args, **kwargs)
             made.returns(output)
         return output
 
@@ -251,15 +256,15 @@ def function(original: Method) -> Method:
         call = current_call()
         if call is None:
             return original(self, *args, **kwargs)
-        where = active.get()
-        site, own = site_of(self, where), self if where is None else where.find(self)
+        own, site, where = met(self)
         if not is_component(self, site):
             return original(own, *args, **kwargs)
         given, inputs = _tracked(self, args[0] if args else kwargs.pop("input"))
         with call.component(
             op_of(site, self, call), inputs, site.parameters, site.description
         ) as made:
-            chosen(where, made)
+            if where is not None and where.causes:
+                chosen(where, made)
             output = plain(original(own, given, *args[1:], **kwargs))
             _returned(site, where, made, output)
         return output
@@ -274,15 +279,15 @@ def afunction(original: Method) -> Method:
         call = current_call()
         if call is None:
             return await original(self, *args, **kwargs)
-        where = active.get()
-        site, own = site_of(self, where), self if where is None else where.find(self)
+        own, site, where = met(self)
         if not is_component(self, site):
             return await original(own, *args, **kwargs)
         given, inputs = _tracked(self, args[0] if args else kwargs.pop("input"))
         with call.component(
             op_of(site, self, call), inputs, site.parameters, site.description
         ) as made:
-            chosen(where, made)
+            if where is not None and where.causes:
+                chosen(where, made)
             output = plain(await original(own, given, *args[1:], **kwargs))
             _returned(site, where, made, output)
         return output

@@ -13,7 +13,7 @@ from langchain_core.prompt_values import PromptValue
 from pydantic import BaseModel
 
 from trace_bridge import JSON, jsonable
-from trace_bridge_langchain.intake import Intake, intake_of
+from trace_bridge_langchain.intake import Intake
 
 # LangSmith's own words for the parts of an example.
 _PARTS = {"inputs", "outputs", "reference_outputs", "metadata", "attachments", "id", "split"}
@@ -78,8 +78,8 @@ def _is_langsmith(example: object) -> bool:
     return own and hasattr(example, "inputs")
 
 
-def inputs_of(agent: Any, example: Any) -> Any:
-    """What ``agent.invoke`` is given for ``example``.
+def inputs_of(intake: Intake, example: Any) -> Any:
+    """What the ``invoke`` of an agent that takes ``intake`` is given for ``example``.
 
     Of a dict that does not say what is input, labels are left out. A lone value gets its name where
     the agent takes one name only (``messages`` gets a text as a message), and a dict of one value
@@ -93,7 +93,7 @@ def inputs_of(agent: Any, example: Any) -> Any:
             'an example is None: pass {"inputs": ..., "outputs": ...}, a dict, or what invoke gets'
         )
         raise ValueError(msg)
-    record, intake = record_of(example), intake_of(agent)
+    record = record_of(example)
     given = record.inputs
     if isinstance(given, Mapping):
         pairs: dict[str, Any] = dict(cast("Mapping[str, Any]", given))
@@ -111,9 +111,13 @@ def inputs_of(agent: Any, example: Any) -> Any:
 _LONE = (str, int, float, list, BaseMessage)  # other objects may be a graph's whole state
 
 
-def named_inputs(example: Any, agent: Any = None) -> Mapping[str, object]:
+def named_inputs(example: Any, intake: Intake) -> Mapping[str, object]:
     """What the agent is given, by name; a lone value is called ``input``."""
-    given = inputs_of(agent, example)
+    return by_name(inputs_of(intake, example))
+
+
+def by_name(given: object) -> Mapping[str, object]:
+    """An input by name; a lone value is called ``input``."""
     if not isinstance(given, Mapping):
         return {"input": given}
     return {str(key): value for key, value in cast("Mapping[object, object]", given).items()}
@@ -246,6 +250,8 @@ def fields_of(output: object) -> Mapping[str, object] | None:
 
     Messages, documents and prompts are one value each.
     """
+    if isinstance(output, str):
+        return None
     if isinstance(output, Mapping):
         pairs = cast("Mapping[object, object]", output).items()
         return {str(key): value for key, value in pairs} or None

@@ -18,6 +18,7 @@ from trace_bridge import Parameter, join_path
 from trace_bridge_langchain.copies import LightCopy
 from trace_bridge_langchain.discovery import Found, Walk, own_name
 from trace_bridge_langchain.functions import first_line
+from trace_bridge_langchain.intake import intake_of
 from trace_bridge_langchain.parts import is_users
 from trace_bridge_langchain.slots import Place, settings_of, slots_of, trainable_source
 
@@ -58,6 +59,8 @@ class Layout:
                 self._add(place)
         self._add_bound_tools()
         self.originals = {place.path: place.get() for place in self.places}
+        self.intake = intake_of(agent)
+        self.unchanged = LightCopy(self.walk, {})
         # whether some function in it can only be awaited: then ``invoke`` would fail
         self.is_async = any(_only_async(item.value) for item in self.walk.found.values())
 
@@ -177,7 +180,10 @@ class Layout:
 
     def copy(self, state: Mapping[str, object]) -> LightCopy:
         """The agent with other values; what does not lead to one of them is the agent's own."""
-        key = tuple((path, repr(state[path])) for path in self._changed(state))
+        changed = self._changed(state)
+        if not changed:
+            return self.unchanged
+        key = tuple((path, repr(state[path])) for path in changed)
         with self._lock:
             found = self._copies.get(key)
             if found is None:

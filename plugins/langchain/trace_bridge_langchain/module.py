@@ -49,10 +49,8 @@ class LangChainModule(AgentModule[Runnable[Any, Any]]):
 
     def run(self, example: Any) -> object | Awaitable[object]:
         """Invoke a copy with the current values; a coroutine where only ``ainvoke`` works."""
-        where, given = (
-            Attached(self.layout, self.state_dict),
-            examples.inputs_of(self.agent, example),
-        )
+        where = Attached(self.layout, self.state_dict)
+        given = examples.inputs_of(self.layout.intake, example)
         agent = where.find(self.agent)
         if self.layout.is_async:
             return self._arun(where, agent, given, example)
@@ -78,7 +76,7 @@ class LangChainModule(AgentModule[Runnable[Any, Any]]):
 
     def inputs(self, example: Any) -> Mapping[str, object]:
         """What of an example the agent is given."""
-        return examples.named_inputs(example, self.agent)
+        return examples.named_inputs(example, self.layout.intake)
 
     def encode(self, example: Any) -> JSON:
         """The example as JSON."""

@@ -36,7 +36,7 @@ class Attached:
 
     def find(self, value: Any) -> Any:
         """What runs in place of ``value``, an object of the agent or of a copy."""
-        return self.copy.find(value)
+        return (self._copy or self.copy).made.get(id(value), value)
 
     def entry(self, value: Any) -> Any:
         """As ``find``, where the user calls: the agent itself reads what is current by now."""
@@ -47,7 +47,8 @@ class Attached:
 
     def site(self, value: object) -> Site | None:
         """What is known of an object of the agent or of the copy."""
-        return self.layout.sites.get(self.copy.original(value))
+        at = id(value)
+        return self.layout.sites.get((self._copy or self.copy).originals.get(at, at))
 
     def entered(self) -> AbstractContextManager[None]:
         """Let this be what calls in this context belong to."""

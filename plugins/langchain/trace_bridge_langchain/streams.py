@@ -15,12 +15,11 @@ from trace_bridge_langchain.components import (
     chosen,
     given_to,
     is_component,
-    model_site,
+    met,
+    met_model,
     op_of,
-    site_of,
 )
 from trace_bridge_langchain.layout import Site
-from trace_bridge_langchain.running import Attached, active
 
 
 def stream(original: Method) -> Method:
@@ -34,8 +33,7 @@ def stream(original: Method) -> Method:
         if not models.streams(self, _settings(kwargs), is_async=False):
             yield from original(self, *args, **kwargs)  # it calls invoke
             return
-        where = active.get()
-        own, made = _begin(self, where, call, args, kwargs)
+        own, made = _begin(self, call, args, kwargs)
         error: BaseException | None = None
         try:
             with models.metered(self) as paid:
@@ -64,8 +62,7 @@ def astream(original: Method) -> Method:
             async for chunk in original(self, *args, **kwargs):
                 yield chunk
             return
-        where = active.get()
-        own, made = _begin(self, where, call, args, kwargs)
+        own, made = _begin(self, call, args, kwargs)
         error: BaseException | None = None
         try:
             with models.metered(self) as paid:
@@ -90,32 +87,32 @@ def _settings(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _begin(
-    self: Any, where: Attached | None, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    self: Any, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[Any, Call]:
-    site = model_site(self, where, kwargs)
+    own, site, where = met_model(self, kwargs)
     given = given_to(args, kwargs)
-    made = call.begin(op_of(site, self, call), {"input": given}, site.parameters)
-    chosen(where, made)
-    return self if where is None else where.find(self), made
+    made = call.component(op_of(site, self, call), {"input": given}, site.parameters)
+    if where is not None and where.causes:
+        chosen(where, made)
+    return own, made
 
 
 def transform(original: Method) -> Method:
     """A seam for ``transform`` of parsers and lambdas, whose input comes piece by piece."""
 
     def seam(self: Any, input: Iterator[Any], *args: Any, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
-        call, where = current_call(), active.get()
-        site = site_of(self, where)
+        call = current_call()
+        own, site, _ = met(self)
         if call is None or not _transforms(self, site):
-            yield from original(self if where is None else where.find(self), input, *args, **kwargs)
+            yield from original(own, input, *args, **kwargs)
             return
         seen: list[object] = []
-        made = call.begin(
+        made = call.component(
             op_of(site, self, call), {"input": seen}, site.parameters, site.description
         )
         error: BaseException | None = None
         try:
             total: Any = None
-            own = self if where is None else where.find(self)
             for piece in original(own, _noted(input, seen), *args, **kwargs):
                 made.yields(piece)
                 total = _sum(total, piece)
@@ -139,14 +136,14 @@ def atransform(original: Method) -> Method:
         *args: Any,
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
-        call, where = current_call(), active.get()
-        site, own = site_of(self, where), self if where is None else where.find(self)
+        call = current_call()
+        own, site, _ = met(self)
         if call is None or not _transforms(self, site):
             async for piece in original(own, input, *args, **kwargs):
                 yield piece
             return
         seen: list[object] = []
-        made = call.begin(
+        made = call.component(
             op_of(site, self, call), {"input": seen}, site.parameters, site.description
         )
         error: BaseException | None = None

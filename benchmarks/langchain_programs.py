@@ -58,7 +58,6 @@ def programs() -> Mapping[str, tuple[Any, dict[str, Any]]]:
 def ratios(bare: Callable[[], object], ways: Mapping[str, Way], rounds: int, calls: int) -> Any:
     """For each way, the median of its CPU time over the bare call's, of alternating rounds."""
     found: dict[str, list[float]] = {name: [] for name in ways}
-    _seconds(bare, calls)
     for _ in range(rounds):
         for name, way in ways.items():
             base = _seconds(bare, calls)
@@ -68,6 +67,8 @@ def ratios(bare: Callable[[], object], ways: Mapping[str, Way], rounds: int, cal
 
 
 def _seconds(call: Callable[[], object], calls: int) -> float:
+    for _ in range(calls // 2):  # the interpreter adapts its code again after a class has changed
+        call()
     started = time.process_time()
     for _ in range(calls):
         call()

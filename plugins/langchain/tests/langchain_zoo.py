@@ -154,7 +154,6 @@ ZOO = {
     ),
     "decorated": (decorated, Q, ["decorated/helper/prompt/human:template"]),
     "history": (
-        with_history(one | text), Q,
-        ["_call_runnable_sync/_call_runnable_async/runnable_async/prompt/human:template"],
+        with_history(one | text), Q, ["prompt/human:template"],
     ),
 }  # fmt: skip

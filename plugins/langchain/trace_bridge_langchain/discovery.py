@@ -20,7 +20,7 @@ from langchain_core.prompts.message import BaseMessagePromptTemplate
 from langchain_core.runnables import Runnable, RunnableParallel, RunnableSequence
 from langchain_core.tools import BaseTool
 
-from trace_bridge_langchain.parts import parts
+from trace_bridge_langchain.parts import is_users, parts
 
 # Attributes that say how something is composed, and nothing about what it is.
 _TRANSPARENT = frozenset((
@@ -118,7 +118,7 @@ def _label(owner: object, name: str, part: object) -> str:
         return ""
     if isinstance(owner, types.FunctionType):
         sort, _, rest = name.partition(".")
-        return "" if sort == "wrapped" else rest or own
+        return rest if is_users(owner) and sort != "wrapped" else own
     if isinstance(owner, (list, tuple)) or name in _TRANSPARENT or name.startswith("args."):
         return own
     if isinstance(owner, Mapping) or not isinstance(owner, RunnableSequence):
@@ -131,7 +131,7 @@ def own_name(value: Any) -> str:
     if isinstance(value, BaseTool):
         return value.name
     if isinstance(value, (types.FunctionType, types.MethodType)):
-        return "" if value.__name__ == "<lambda>" else value.__name__
+        return value.__name__ if is_users(value) and value.__name__ != "<lambda>" else ""
     if isinstance(value, BasePromptTemplate):
         return "prompt"
     if isinstance(value, BaseLanguageModel):
@@ -143,5 +143,7 @@ def own_name(value: Any) -> str:
         return _ROLES.get(kind.removesuffix("PromptTemplate"), "")
     if isinstance(value, Runnable) and not isinstance(value, RunnableParallel):
         name = getattr(value, "name", None) or ""
-        return "" if name == "LangGraph" else name  # the name of graphs that have none
+        function = getattr(value, "func", None) or getattr(value, "afunc", None)
+        own = isinstance(function, types.FunctionType) and not is_users(function)
+        return "" if own or name == "LangGraph" else name  # the name of graphs that have none
     return ""

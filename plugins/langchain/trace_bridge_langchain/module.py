@@ -86,6 +86,15 @@ class LangChainModule(AgentModule[Runnable[Any, Any]]):
         """The keys of a dict."""
         return examples.fields_of(output)
 
+    def labelled(self, example: Any) -> Mapping[str, JSON]:
+        """What the example shows, for each few-shot prompt whose names it has."""
+        found = {
+            place.path: examples.demonstration(place.owner, example)
+            for place in self.layout.places
+            if place.kind == "demos"
+        }
+        return {path: shown for path, shown in found.items() if shown is not None}
+
     def models(self) -> Sequence[object]:
         """The language models in the agent."""
         return [

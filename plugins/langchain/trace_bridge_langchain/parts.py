@@ -39,7 +39,9 @@ def is_users(value: object) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _is_users(module: str) -> bool:
-    file = getattr(sys.modules.get(module), "__file__", None)
+    if module not in sys.modules:  # loaded from a file by hand
+        return bool(module)
+    file = getattr(sys.modules[module], "__file__", None)
     if file is None:  # typed into a shell; or written in C
         return module == "__main__"
     return not str(Path(file).resolve()).startswith(_INSTALLED)
@@ -61,7 +63,7 @@ def parts(value: object) -> dict[str, object]:
     if isinstance(value, types.FunctionType):
         return functions.referred(value, globals_too=is_users(value))
     if isinstance(value, types.MethodType):
-        return {"self": value.__self__}
+        return {"self": value.__self__, "func": value.__func__}
     if isinstance(value, functools.partial):
         given = {f"args.{i}": item for i, item in enumerate(value.args)}
         named = {f"keywords.{name}": item for name, item in value.keywords.items()}
@@ -119,7 +121,8 @@ def shell(value: object, names: Mapping[str, object], *, live: bool = True) -> A
 def whole(value: Any, changes: Mapping[str, object]) -> Any:
     """A tuple, partial or bound method like ``value``, with other parts."""
     if isinstance(value, types.MethodType):
-        return types.MethodType(value.__func__, changes.get("self", value.__self__))
+        function = cast("Callable[..., object]", changes.get("func", value.__func__))
+        return types.MethodType(function, changes.get("self", value.__self__))
     if isinstance(value, functools.partial):
         made = functools.partial(
             cast("Callable[..., object]", changes.get("func", value.func)),

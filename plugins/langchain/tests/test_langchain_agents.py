@@ -1,0 +1,116 @@
+"""Agents that LangGraph and LangChain build: their prompts and tools are found, and tried."""
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.tools import tool
+from langchain_test_tools import ScriptModel, echo
+from trace_bridge_langchain.module import LangChainModule
+
+import trace_bridge as tb
+
+QUESTION = {"messages": [HumanMessage("Where is Ada?")]}
+
+
+@tool
+def locate(person: str) -> str:
+    """Look a person up."""
+    return f"{person} is in London"
+
+
+def calls_a_tool(messages):
+    """Asks the tool once, then says all that it has been told."""
+    if any(message.type == "tool" for message in messages):
+        return echo(messages)
+    call = {"name": "locate", "args": {"person": "Ada"}, "id": "call-1"}
+    return AIMessage("", tool_calls=[call])
+
+
+def react(model):
+    prebuilt = pytest.importorskip("langgraph.prebuilt")
+    with pytest.warns() if _deprecated(prebuilt) else _quiet():
+        return prebuilt.create_react_agent(model, [locate], prompt="Be helpful to people.")
+
+
+def _deprecated(prebuilt):
+    return "deprecated" in (prebuilt.create_react_agent.__doc__ or "") or hasattr(
+        prebuilt.create_react_agent, "__deprecated__"
+    )
+
+
+def _quiet():
+    from contextlib import nullcontext
+
+    return nullcontext()
+
+
+def agent(model):
+    agents = pytest.importorskip("langchain.agents")
+    return agents.create_agent(model, [locate], system_prompt="Be helpful to people.")
+
+
+def middle(model):
+    """An agent with middleware, whose own prompt is in a decorated function."""
+    agents = pytest.importorskip("langchain.agents")
+    middleware = pytest.importorskip("langchain.agents.middleware")
+
+    @middleware.dynamic_prompt
+    def told(request):
+        return "Be helpful to people."
+
+    return agents.create_agent(model, [locate], middleware=[told])
+
+
+def run(module, state):
+    with tb.Recorder({}).recording(), module.using(state):
+        result = module.run({"inputs": QUESTION})
+        return asyncio.run(result) if asyncio.iscoroutine(result) else result
+
+
+@pytest.fixture(params=[react, agent, middle])
+def module(request):
+    return LangChainModule(request.param(ScriptModel(function=calls_a_tool)))
+
+
+def prompt_path(module):
+    return next(p for p, x in module.named_parameters() if x.data == "Be helpful to people.")
+
+
+@pytest.fixture(autouse=True)
+def seams():
+    from trace_bridge_langchain.seams import instrumented
+
+    with instrumented():
+        yield
+
+
+def test_prompt_and_tool_are_found_and_candidates_do_not_meet(module):
+    path = prompt_path(module)
+    kinds = {parameter.kind for _, parameter in module.named_parameters()}
+    assert {"description", "code"} <= kinds
+
+    def candidate(i):
+        found = run(module, {path: f"Candidate number {i}."})["messages"][-1].content
+        return found.startswith(f"Candidate number {i}.") and "Ada is in London" in found
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(candidate, range(16)))
+    assert run(module, {})["messages"][-1].content.startswith("Be helpful to people.")
+
+
+def test_the_model_reads_a_changed_description(module):
+    model = module.models()[0]
+    run(module, {"tools/locate:description": "Find out where somebody is."})
+    assert "Find out where somebody is." in json.dumps(model.tools_seen[-1])
+    run(module, {})
+    assert "Look a person up." in json.dumps(model.tools_seen[-1])
+
+
+def test_an_exported_agent_has_the_values(module):
+    path = prompt_path(module)
+    better = module.export({**module.state_dict(), path: "Exported prompt."})
+    assert better.invoke(QUESTION)["messages"][-1].content.startswith("Exported prompt.")
+    assert module.agent.invoke(QUESTION)["messages"][-1].content.startswith("Be helpful")

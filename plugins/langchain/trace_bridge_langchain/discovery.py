@@ -69,9 +69,7 @@ class Walk:
                     continue
                 known = self.found.get(id(part))
                 if known is None:
-                    label = _label(value, name, part)
-                    again = not label or item.owners[-1:] == (label,)
-                    known = self._add(part, item.owners if again else (*item.owners, label))
+                    known = self._add(part, _owners(item, name, part))
                     if known is None:
                         continue
                     pending.append(part)
@@ -109,6 +107,15 @@ class Walk:
                     seen.add(id(part))
                     pending.append(part)
         return inside
+
+
+def _owners(item: Found, name: str, part: object) -> tuple[str, ...]:
+    """The names that lead to ``part``; to tools the same wherever they are used."""
+    if isinstance(part, BaseTool):
+        return ("tools", part.name)
+    label = _label(item.value, name, part)
+    again = not label or item.owners[-1:] == (label,)
+    return item.owners if again else (*item.owners, label)
 
 
 def _label(owner: object, name: str, part: object) -> str:

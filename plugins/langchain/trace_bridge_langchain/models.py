@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from langchain_core.caches import BaseCache
 from langchain_core.globals import get_llm_cache
-from langchain_core.language_models import BaseChatModel, BaseLanguageModel
+from langchain_core.language_models import BaseChatModel, BaseLanguageModel, BaseLLM
 from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
 
 from trace_bridge import Message, ModelCall, Reply, Usage, current_call, gate, model_call
@@ -155,8 +155,11 @@ class LangChainLLM:
         return Reply(str(text), usage_of(answer), reason)
 
 
-def streams(model: BaseChatModel, kwargs: Mapping[str, Any], *, is_async: bool) -> bool:
+def streams(model: BaseChatModel | BaseLLM, kwargs: Mapping[str, Any], *, is_async: bool) -> bool:
     """Whether ``stream`` asks the provider itself, and not ``invoke`` (private: see langchain)."""
+    if isinstance(model, BaseLLM):
+        names = ("_stream", "_astream") if is_async else ("_stream",)
+        return any(getattr(type(model), name) is not getattr(BaseLLM, name) for name in names)
     decide: Any = getattr(model, "_should_stream", None)
     if decide is None:
         return True

@@ -8,9 +8,11 @@ from __future__ import annotations
 import functools
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel, BaseLLM
@@ -120,7 +122,15 @@ def _places() -> Iterator[Place]:
 
 def graph_node_class() -> type | None:
     """LangGraph's class for functions in graphs (private), where LangGraph is in use."""
-    if "langgraph" not in sys.modules:
+    if "langgraph.pregel" not in sys.modules:
         return None
     module = sys.modules.get("langgraph._internal._runnable")  # from 0.6
-    return getattr(module, "RunnableCallable", None)
+    found = getattr(module, "RunnableCallable", None)
+    if found is None:
+        warnings.warn(
+            f"langgraph {version('langgraph')} has no langgraph._internal._runnable"
+            ".RunnableCallable: functions in graphs run with their own values, and only what they"
+            " call is recorded; use a version of langgraph that trace-bridge-langchain knows",
+            stacklevel=2,
+        )
+    return found

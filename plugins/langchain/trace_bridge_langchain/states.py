@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
+
+from pydantic import BaseModel
 
 
 class Reads(dict[str, object]):
@@ -106,23 +108,59 @@ class StateReads(dict[str, object]):
         return super().__repr__()
 
 
-_READS = "_trace_bridge_reads"  # the attribute of our copies of state objects
+_READS = "_trace_bridge_reads"  # where our copies of state objects keep their notes
+
+
+_MARK = "__trace_bridge__"  # an attribute of their classes
+
+
+def _notes(state: object) -> Reads:
+    held: dict[str, Any] = object.__getattribute__(state, "__dict__")
+    private = held if _READS in held else object.__getattribute__(state, "__pydantic_private__")
+    return private[_READS]
 
 
 @functools.lru_cache(maxsize=256)
 def _watching(kind: type) -> type:
-    """A class like ``kind``, a dataclass, whose instances note which fields are read."""
-    names = frozenset(field.name for field in dataclasses.fields(kind))
+    """A class like ``kind``, whose instances note which fields are read."""
+    names = frozenset(_fields(kind))
 
     def __getattribute__(self: Any, name: str) -> Any:  # noqa: N807
         value = object.__getattribute__(self, name)
         if name in names:
-            object.__getattribute__(self, _READS)[name] = value
+            _notes(self)[name] = value
         return value
 
-    made = type(kind.__name__, (kind,), {"__getattribute__": __getattribute__})
-    made.__module__, made.__qualname__ = kind.__module__, kind.__qualname__
-    return made
+    body: dict[str, Any] = {
+        _MARK: True, "__getattribute__": __getattribute__,
+        "__module__": kind.__module__, "__qualname__": kind.__qualname__,
+    }  # fmt: skip
+    if issubclass(kind, BaseModel):  # its own methods read without asking for attributes
+        body |= {name: _as_whole(getattr(kind, name)) for name in _WHOLE if hasattr(kind, name)}
+    make: Any = type(kind)
+    return make(kind.__name__, (kind,), body)
+
+
+_WHOLE = ("model_dump", "model_dump_json", "model_copy", "__iter__", "__eq__", "__repr__",
+          "__copy__", "__deepcopy__")  # fmt: skip
+
+
+def _as_whole(method: Callable[..., Any]) -> Callable[..., Any]:
+    """``method``, on a plain copy of a state of which all fields are read by that."""
+
+    @functools.wraps(method)
+    def read(self: Any, *args: Any, **kwargs: Any) -> Any:
+        state = _unwatched(self)
+        _notes(self).update({name: getattr(state, name) for name in _fields(type(state))})
+        return method(state, *args, **kwargs)
+
+    return read
+
+
+def _fields(kind: Any) -> list[str]:
+    if issubclass(kind, BaseModel):
+        return list(kind.model_fields)
+    return [field.name for field in dataclasses.fields(kind)]
 
 
 def watched(state: Any) -> tuple[object, Reads] | None:
@@ -133,10 +171,16 @@ def watched(state: Any) -> tuple[object, Reads] | None:
     if type(state) is dict:
         held = StateReads(cast("dict[str, object]", state))
         return held, held.reads
-    if not dataclasses.is_dataclass(state) or not hasattr(state, "__dict__"):
+    is_model = isinstance(state, BaseModel)
+    if not is_model and (not dataclasses.is_dataclass(state) or not hasattr(state, "__dict__")):
         return None
-    made, reads = copy.copy(state), Reads()
-    object.__setattr__(made, _READS, reads)
+    made: Any = copy.copy(state)
+    reads = Reads()
+    if is_model:
+        private = {**(made.__pydantic_private__ or {}), _READS: reads}
+        object.__setattr__(made, "__pydantic_private__", private)
+    else:
+        object.__setattr__(made, _READS, reads)
     object.__setattr__(made, "__class__", _watching(type(state)))
     return made, reads
 
@@ -145,17 +189,24 @@ def _unwatched(state: Any) -> Any:
     kind = type(state).__mro__[1]
     made = object.__new__(kind)
     held = object.__getattribute__(state, "__dict__")
-    object.__getattribute__(made, "__dict__").update(
-        {name: value for name, value in held.items() if name != _READS}
-    )
+    object.__getattribute__(made, "__dict__").update(_without_notes(held))
+    if issubclass(kind, BaseModel):
+        for name in ("__pydantic_fields_set__", "__pydantic_extra__"):
+            object.__setattr__(made, name, object.__getattribute__(state, name))
+        private = _without_notes(object.__getattribute__(state, "__pydantic_private__"))
+        object.__setattr__(made, "__pydantic_private__", private or None)
     return made
+
+
+def _without_notes(held: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in held.items() if name != _READS}
 
 
 def plain(output: Any) -> Any:
     """What a node returned, with no ``StateReads`` in it: nothing of ours gets into the state."""
     if isinstance(output, StateReads):
         return dict(dict.items(output))
-    if _READS in getattr(output, "__dict__", ()):
+    if hasattr(type(output), _MARK):
         return _unwatched(output)
     if type(output) is dict:
         held = cast("dict[str, object]", output)

@@ -1,0 +1,93 @@
+"""States that note what is read of them, and are to the user's code what they were."""
+
+import copy
+import dataclasses
+import operator
+from typing import Annotated
+
+import pytest
+from langgraph.graph import END, START, StateGraph
+from pydantic import BaseModel, Field, PrivateAttr
+from trace_bridge_langchain import wrap
+from trace_bridge_langchain.states import plain, watched
+
+from trace_bridge import Recorder, link
+
+
+class Model(BaseModel):
+    question: str = ""
+    notes: Annotated[list[str], operator.add] = Field(default_factory=list)
+    answer: str = ""
+    _secret: int = PrivateAttr(default=7)
+
+    def told(self):
+        return f"{self.question} {self._secret}"
+
+
+@dataclasses.dataclass
+class Data:
+    question: str = ""
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+
+@pytest.mark.parametrize("state", [Model(question="q", notes=["n"]), Data("q", ["n"])])
+def test_a_state_object_notes_the_fields_that_are_read(state):
+    seen, reads = watched(state)
+    assert not reads
+    assert isinstance(seen, type(state))
+    assert seen.question == "q"
+    assert reads == {"question": "q"}
+    assert plain(seen) == state
+    assert type(plain(seen)) is type(state)
+    assert plain({"x": [seen]})["x"] == [state]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda state: state.model_dump(), dict, repr,
+        lambda state: state == Model(), lambda state: state.model_copy(update={"answer": "x"}),
+        lambda state: state.model_dump_json(), copy.copy, copy.deepcopy,
+    ],
+)  # fmt: skip
+def test_what_reads_a_whole_model_reads_all_of_it(use):
+    state = Model(question="q")
+    seen, reads = watched(state)
+    assert use(seen) == use(state)
+    assert set(reads) == {"question", "notes", "answer"}
+
+
+def test_a_models_own_methods_read_as_ever():
+    seen, reads = watched(Model(question="q"))
+    assert seen.told() == "q 7"
+    assert set(reads) == {"question"}
+
+
+@pytest.mark.usefixtures("seams")
+def test_a_graph_over_a_model_has_an_edge_for_each_field_that_a_node_reads():
+    def note(state: Model):
+        return {"notes": ["a note of some length"]}
+
+    def think(state: Model):
+        return {"answer": f"thought about {state.question}"}
+
+    def close(state: Model):
+        return {"answer": f"closed: {state.answer}"}
+
+    graph = StateGraph(Model)
+    for node in (note, think, close):
+        graph.add_node(f"{node.__name__}_it", node)
+    graph.add_edge(START, "note_it")
+    graph.add_edge("note_it", "think_it")
+    graph.add_edge("think_it", "close_it")
+    graph.add_edge("close_it", END)
+    module = wrap(graph.compile())
+    recorder = Recorder(module.inputs({"inputs": {"question": "why?"}}))
+    with recorder.recording() as root:
+        output = module.run({"inputs": {"question": "why?"}})
+        root.returns(output["answer"])
+    assert output["answer"] == "closed: thought about why?"
+    blamed = link(recorder).backward("x")
+    ops = {node.op for node in blamed.nodes}
+    assert {"close_it", "think_it"} <= ops
+    assert "note_it" not in ops

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,12 +12,12 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import var_child_runnable_config
 
-from trace_bridge import Call, Node, Parameter, Recorder, link
+from trace_bridge import Node, Parameter, Recorder, link
 from trace_bridge import load as load_tuned
 from trace_bridge_langchain import examples
 from trace_bridge_langchain.entries import entry_seams
 from trace_bridge_langchain.module import LangChainModule
-from trace_bridge_langchain.running import Attached
+from trace_bridge_langchain.running import Attached, Recorded
 from trace_bridge_langchain.seams import instrumented
 
 _log = logging.getLogger("trace_bridge")
@@ -107,8 +107,7 @@ class TraceCallback(BaseCallbackHandler):
         left = [handler for handler in held if handler is not self]
         return {**config, "callbacks": left or None}
 
-    @contextmanager
-    def run(self, given: object) -> Generator[tuple[Attached, Call]]:
+    def run(self, given: object) -> Recorded:
         """One run of the chain, which is recorded when it is over."""
         where = Attached(self.module.layout, self.module.state_dict)
         try:
@@ -118,13 +117,11 @@ class TraceCallback(BaseCallbackHandler):
                 raise
             _log.exception("trace_bridge could not set these values; the chain keeps its own")
             where = Attached(self.module.layout, dict)
-        recorder = Recorder(examples.by_name(given))
-        try:
-            with where.entered(), recorder.recording() as root:
-                yield where, root
-        finally:
-            self._runs.append(recorder)
-            del self._runs[:-_KEPT]
+        return Recorded(where, Recorder(examples.by_name(given)), self._keep)
+
+    def _keep(self, recorder: Recorder) -> None:
+        self._runs.append(recorder)
+        del self._runs[:-_KEPT]
 
 
 # It wants no events: what it needs, the seams note, and LangChain need not prepare any for it.
@@ -144,14 +141,20 @@ def _load(file: str | Path, module: LangChainModule) -> None:
 def _callback(self: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> TraceCallback | None:
     """The callback in the config of a call, of the runnable, or of the call around it."""
     given = kwargs.get("config") or next((a for a in args[1:] if isinstance(a, (dict, list))), None)
-    configs = [*given] if isinstance(given, list) else [given]
+    for config in given if isinstance(given, list) else (given,):
+        if config and (found := _handler(self, config)) is not None:
+            return found
     # LangChain's own way to pass a config on to calls inside functions
-    for config in (*configs, getattr(self, "config", None), var_child_runnable_config.get()):
-        if not isinstance(config, Mapping):
-            continue
-        callbacks: Any = config.get("callbacks")
-        handlers = callbacks if isinstance(callbacks, list) else getattr(callbacks, "handlers", ())
-        for handler in handlers:
-            if isinstance(handler, TraceCallback) and handler.knows(self):
-                return handler
+    for config in (getattr(self, "config", None), var_child_runnable_config.get()):
+        if isinstance(config, Mapping) and (found := _handler(self, config)) is not None:
+            return found
+    return None
+
+
+def _handler(runnable: Any, config: Mapping[str, Any]) -> TraceCallback | None:
+    callbacks: Any = config.get("callbacks")
+    handlers = callbacks if isinstance(callbacks, list) else getattr(callbacks, "handlers", ())
+    for handler in handlers:
+        if isinstance(handler, TraceCallback) and handler.knows(runnable):
+            return handler
     return None

@@ -45,8 +45,9 @@ def given_to(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
     return args[0] if args else kwargs.get("input", kwargs.get("tool_input"))
 
 
-def inputs_of(given: object) -> Mapping[str, object]:
+def inputs_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, object]:
     """What went into a component, by name."""
+    given = args[0] if args else given_to(args, kwargs)
     if isinstance(given, dict) and given:
         return cast("dict[str, object]", given)
     return {"input": given}
@@ -72,14 +73,15 @@ def component(original: Method) -> Method:
         own, site, where = met(self)
         with call.component(
             op_of(site, self, call),
-            inputs_of(given_to(args, kwargs)),
+            inputs_of(args, kwargs),
             site.parameters,
             site.description,
         ) as made:
             if where is not None and where.causes:
                 chosen(where, made)
             output = original(own, *args, **kwargs)
-            made.returns(output, _own_messages(output, made.inputs))
+            own_messages = isinstance(output, ChatPromptValue)
+            made.returns(output, _own_messages(output, made.inputs) if own_messages else None)
         return output
 
     return seam
@@ -95,23 +97,22 @@ def acomponent(original: Method) -> Method:
         own, site, where = met(self)
         with call.component(
             op_of(site, self, call),
-            inputs_of(given_to(args, kwargs)),
+            inputs_of(args, kwargs),
             site.parameters,
             site.description,
         ) as made:
             if where is not None and where.causes:
                 chosen(where, made)
             output = await original(own, *args, **kwargs)
-            made.returns(output, _own_messages(output, made.inputs))
+            own_messages = isinstance(output, ChatPromptValue)
+            made.returns(output, _own_messages(output, made.inputs) if own_messages else None)
         return output
 
     return seam
 
 
-def _own_messages(output: object, inputs: Mapping[str, object]) -> Mapping[str, object] | None:
+def _own_messages(output: ChatPromptValue, inputs: Mapping[str, object]) -> Mapping[str, object]:
     """A prompt's own messages: those that it was given, somebody else has made."""
-    if not isinstance(output, ChatPromptValue):
-        return None
     lists = [_items(value) for value in inputs.values() if isinstance(value, list)]
     if not lists:
         return {"": output.messages}

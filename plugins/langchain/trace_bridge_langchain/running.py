@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Any
 
-from trace_bridge import Call, current_call
+from trace_bridge import Call, Recorder, current_call
 from trace_bridge_langchain.copies import LightCopy
 from trace_bridge_langchain.layout import Layout, Site
 
@@ -66,6 +67,31 @@ class _Entered(AbstractContextManager[None]):
 
     def __exit__(self, *_: object) -> None:
         active.reset(self.token)
+
+
+class Recorded(AbstractContextManager[tuple[Attached, Call]]):
+    """A run of the agent by its user; when it is over, ``keep`` gets what was recorded."""
+
+    __slots__ = ("keep", "recorder", "token", "where")
+
+    def __init__(
+        self, where: Attached, recorder: Recorder, keep: Callable[[Recorder], None]
+    ) -> None:
+        self.where = where
+        self.recorder = recorder
+        self.keep = keep
+
+    def __enter__(self) -> tuple[Attached, Call]:
+        self.token = active.set(self.where)
+        return self.where, self.recorder.root.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.recorder.root.__exit__(kind, error, trace)
+        active.reset(self.token)
+        self.keep(self.recorder)
 
 
 active: ContextVar[Attached | None] = ContextVar("trace_bridge_langchain_active", default=None)

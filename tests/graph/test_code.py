@@ -165,6 +165,16 @@ def test_code_without_source():
     assert code_digest(first["f"]) == code_digest(same["f"]) != code_digest(other["f"])
 
 
+def test_code_from_a_page_of_documentation(tmp_path):
+    """``inspect`` parses the file that a class names, and that may be no Python."""
+    page, spaces = tmp_path / "page.md", [{"__name__": "page"} for _ in range(2)]
+    page.write_text("# A page\n\nWorks with version 1.x.\n", encoding="utf-8")
+    for space, number in zip(spaces, (1, 2), strict=True):
+        text = f"class Made:\n    def run(self):\n        return {number}"
+        exec(compile(text, str(page), "exec"), space)  # noqa: S102
+    assert code_digest(spaces[0]["Made"]) != code_digest(spaces[1]["Made"])
+
+
 def test_what_is_installed_counts_by_name():
     assert code_digest(json.dumps) == code_digest(json.dumps)
     assert code_digest(json.dumps) != code_digest(json.loads)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import dataclasses
 import gc
 import threading
 from collections.abc import Mapping
@@ -695,3 +696,31 @@ def test_a_run_without_calls():
     output = run.output()
     assert output.peek() == "nothing was called"
     assert output.parents == ()
+
+
+@dataclasses.dataclass
+class Letter:
+    text: str
+
+
+def test_what_a_result_was_made_of_can_be_said():
+    """Two calls inside have said the same; only the plugin knows which of them counted."""
+    run = Run(q="a question")
+    with run.recording() as root:
+        with current_call().component("agent", {}, {"prompt": run.parameter("agent")}) as call:
+            first = run.call("first", Letter(PARIS))
+            second = run.call("second", Letter(PARIS))
+            call.returns(Letter(PARIS), made_of=[first])
+        root.returns(call.output)
+    assert second
+    assert run.reached() == {"agent", "first"}
+
+
+def test_what_an_object_holds_came_with_it():
+    """Equal texts may be one object: the letter tells who wrote it."""
+    run = Run(q="a question")
+    with run.recording() as root:
+        letter = run.call("first", Letter(PARIS))
+        run.call("second", Letter(PARIS))
+        root.returns(run.call("last", "done", letters=[letter]))
+    assert run.reached() == {"first", "last"}

@@ -90,7 +90,7 @@ def _is_installed(module: str | None) -> bool:
 def _text(item: types.FunctionType | type) -> str:
     try:
         return inspect.getsource(item)
-    except (OSError, TypeError):  # typed into a shell or made by exec
+    except (OSError, TypeError, SyntaxError):  # from a shell or exec, or a file that is no module
         functions = [item] if isinstance(item, types.FunctionType) else list(_methods(item))
         return "".join(_bytecode(function.__code__) for function in functions)
 

@@ -17,7 +17,7 @@ from typing import NamedTuple, cast
 
 from trace_bridge.graph import Evidence
 
-_DEPTH = 6  # how deep containers are looked into
+DEPTH = 6  # how deep containers are looked into
 _MIN_TEXT = 4  # characters of a normalized text that make a match more than chance
 _MIN_PART = 8  # the same, for a value that is a part of an earlier text
 _RUN = 3  # words in a row that make a match more than chance
@@ -40,9 +40,14 @@ class Produced(NamedTuple):
 def leaves(value: object, depth: int = 0) -> Iterator[object]:
     """``value`` and everything in it that could have been passed on by itself."""
     yield value
-    if depth < _DEPTH and not isinstance(value, _ATOMS):
-        for item in _items(value):
+    if depth < DEPTH:
+        for item in items_in(value):
             yield from leaves(item, depth + 1)
+
+
+def items_in(value: object) -> Iterable[object]:
+    """What ``value`` holds that could have been passed on by itself."""
+    return () if isinstance(value, _ATOMS) else _items(value)
 
 
 def _items(value: object) -> Iterable[object]:

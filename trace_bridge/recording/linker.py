@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from trace_bridge.graph import Edge, Evidence, Node
 from trace_bridge.recording.evidence import (
+    DEPTH,
     Produced,
     explain_text,
     identifiable,
+    items_in,
     leaves,
     normalized,
 )
@@ -111,10 +113,15 @@ class _Linker:
         if call.is_frame:
             if self.aliases[position] != position:
                 return {}
+            if call.made_of is not None:
+                return {"": self._sources(call.made_of, call.ended)}
             return {name: self._sources(value, call.ended) for name, value in call.fields.items()}
         before = call.ended if call.pieces else call.started
         explained = {name: self._sources(value, before) for name, value in call.inputs.items()}
-        if self.children[id(call)]:
+        if call.made_of is not None:
+            made_of = self._sources(call.made_of, call.ended)
+            explained[""] = {**explained.get("", {}), **made_of}
+        elif self.children[id(call)]:
             inner = self._inner(position, call)
             explained[""] = {**explained.get("", {}), **inner}
         return explained
@@ -147,8 +154,7 @@ class _Linker:
             return {(owner, ""): Evidence.IDENTITY}
         found: dict[Source, Evidence] = {}
         unexplained: list[object] = []
-        for leaf in leaves(value):
-            source = self._producer(leaf, before)
+        for leaf, source in self._traced(value, before):
             if source is not None:
                 found[source] = Evidence.IDENTITY
             elif isinstance(leaf, str):
@@ -159,6 +165,19 @@ class _Linker:
                 s: e for s, e in explain_text(unexplained, produced, self.known) if s not in found
             }
         return found
+
+    def _traced(
+        self, value: object, before: int, depth: int = 0
+    ) -> Iterator[tuple[object, Source | None]]:
+        """``value`` and what is in it, with what returned it.
+
+        What is in an object that is known itself came with it; containers may be added to.
+        """
+        source = self._producer(value, before)
+        yield value, source
+        if depth < DEPTH and (source is None or isinstance(value, (dict, list, set))):
+            for item in items_in(cast("object", value)):
+                yield from self._traced(item, before, depth + 1)
 
     def _produced(self, before: int) -> list[Produced]:
         """What components had returned by then, newest first, and last the agent's own inputs."""

@@ -31,7 +31,7 @@ class Call:
     """
 
     __slots__ = (
-        "causes", "description", "ended", "error", "fields", "inputs", "op", "output",
+        "causes", "description", "ended", "error", "fields", "inputs", "made_of", "op", "output",
         "parameters", "parent", "pieces", "recorder", "started", "token",
     )  # fmt: skip
 
@@ -47,6 +47,7 @@ class Call:
         self.description = description
         self.output: object = None
         self.fields: Mapping[str, object] = {}
+        self.made_of: object = None
         self.causes: Sequence[Call] = ()
         self.pieces: list[object] = []
         self.error: BaseException | None = None
@@ -58,9 +59,19 @@ class Call:
         """Whether this call only contains others."""
         return self.parameters is None
 
-    def returns(self, output: object, fields: Mapping[str, object] | None = None) -> None:
-        """Note the result; ``fields`` names its parts, when it is a record of several values."""
+    def returns(
+        self, output: object, fields: Mapping[str, object] | None = None, made_of: object = None
+    ) -> None:
+        """Note the result.
+
+        Args:
+            output: the result.
+            fields: its parts by name, when it is a record of several values.
+            made_of: values that were seen inside this call and that the result was made of, where
+                that is known better than a look at the result could tell.
+        """
         self.output = output
+        self.made_of = made_of
         self.fields = {"": output} if fields is None else dict(fields)
 
     def because(self, *causes: Call) -> None:

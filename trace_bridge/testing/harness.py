@@ -245,12 +245,12 @@ _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that a ``class`` statement m
 
 
 def _reachable(root: object) -> Iterator[object]:
-    pending, seen = [root], set[int]()
+    pending, seen = [root], dict[int, object]()  # kept, or another object could get the id
     while pending:
         value = pending.pop()
         if id(value) in seen or isinstance(value, (*_ATOMS, *_CODE)):
             continue
-        seen.add(id(value))
+        seen[id(value)] = value
         yield value
         if isinstance(value, Mapping):
             pending += list(cast("Mapping[object, object]", value).values())

@@ -165,7 +165,8 @@ class Optimizer(ABC):
 
     def random(self, history: Sequence[Trial]) -> random.Random:
         """A generator that is the same whenever the run is at this point."""
-        return random.Random(f"{self.seed}/{len(history)}")
+        # not by its length: a loop of ``step()`` forgets old trials
+        return random.Random(f"{self.seed}/{history[-1].number + 1 if history else 0}")
 
     def zero_feedback(self) -> None:
         """Drop the pending feedback of all parameters."""

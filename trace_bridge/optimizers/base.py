@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from trace_bridge.graph import FeedbackLike, Node, Operator, Parameter, Subgraph, canonical
 from trace_bridge.graph.paths import join_path
@@ -230,6 +230,9 @@ class Optimizer(ABC):
                 for other in left:
                     other.cancel()
                 self._loop.run_until_complete(asyncio.wait(left))
+
+
+Factory: TypeAlias = "type[Optimizer] | Callable[..., Optimizer]"
 
 
 def _best(history: Sequence[Trial]) -> list[Trial]:

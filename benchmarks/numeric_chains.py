@@ -6,6 +6,7 @@ reaches the goal is drawn from the reals, because a model guesses small integers
 
 from __future__ import annotations
 
+import math
 import operator
 import random
 from collections.abc import Callable, Iterator
@@ -45,15 +46,16 @@ class Chain:
         return results[-1]
 
     def defined(self, x: float) -> float:
-        """The number, or one beside it where the chain divides by zero."""
+        """The number, or one beside it where the chain divides by zero, or almost."""
         try:
-            self(x)
+            if math.isfinite(self(x)):
+                return x
         except ZeroDivisionError:
-            return self.defined(x - _HAIR if x > 0 else x + _HAIR)
-        return x
+            pass
+        return self.defined(x - _HAIR if x > 0 else x + _HAIR)
 
     def output(self, x: float) -> float:
-        """The output, also where the chain divides by zero: that beside it."""
+        """The output, or that beside it where the chain has none."""
         return self(self.defined(x))
 
     def error(self, x: float) -> float:

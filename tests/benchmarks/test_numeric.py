@@ -76,6 +76,7 @@ def test_without_code_nothing_but_the_output_matters():
 def test_a_division_by_zero_is_stepped_beside():
     chain = Chain((("/", 1, (0,)), ("-", (1,), 3)), goal=1.0)
     assert 0 < abs(chain.defined(0.0)) < 1e-5
+    assert 0 < abs(chain.defined(5e-324)) < 1e-5
     assert chain.defined(2.0) == 2.0
     edge = Chain((("-", (0,), 3), ("/", 1, (1,))))
     assert LOW <= edge.defined(HIGH) < HIGH

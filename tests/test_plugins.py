@@ -6,7 +6,15 @@ from importlib.metadata import EntryPoint
 import pytest
 
 import trace_bridge as tb
-from trace_bridge.plugins import PluginError, installed, instrumented, load, with_plugins, wrap
+from trace_bridge.plugins import (
+    PluginError,
+    installed,
+    instrumented,
+    load,
+    offered_optimizers,
+    with_plugins,
+    wrap,
+)
 
 
 def test_installed_plugins_are_found_once():
@@ -184,3 +192,38 @@ def test_a_wrapping_that_is_no_module_is_named():
 
     with pytest.raises(PluginError, match="wrap returned dict for float"):
         wrap(3.0, load((), [Odd()]))
+
+
+def offering(**optimizers):
+    class Offers:
+        @tb.hookimpl
+        def optimizers(self):
+            return optimizers
+
+    return Offers()
+
+
+def test_optimizers_of_all_plugins_are_found_by_name():
+    class Nothing:
+        @tb.hookimpl
+        def optimizers(self):
+            return None
+
+    manager = load((), [offering(a=tb.OPRO), Nothing(), offering(b=tb.Bootstrap, c=tb.TextGrad)])
+    found = offered_optimizers(manager)
+    assert found == {"a": tb.OPRO, "b": tb.Bootstrap, "c": tb.TextGrad}
+
+
+def test_two_optimizers_of_one_name_are_named():
+    manager = load((), [offering(mine=tb.OPRO), offering(mine=tb.TextGrad)])
+    with pytest.raises(PluginError, match=r"'mine'.*is the name of .*: give it another") as caught:
+        offered_optimizers(manager)
+    assert "OPRO" in str(caught.value)
+    assert "TextGrad" in str(caught.value)
+    with pytest.raises(PluginError, match=r"'opro', which is the name of one of ours"):
+        offered_optimizers(load((), [offering(opro=tb.TextGrad)]), ["opro"])
+
+
+def test_something_else_than_an_optimizer_is_named():
+    with pytest.raises(PluginError, match=r"offers 'adam' as 'mine': it has to be a subclass"):
+        offered_optimizers(load((), [offering(mine="adam")]))

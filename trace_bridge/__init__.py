@@ -59,9 +59,19 @@ if TYPE_CHECKING:
     )
     from trace_bridge.llm.embedded import embedded
     from trace_bridge.llm.lite import LiteLLM
-    from trace_bridge.optimizers.base import Change, Optimizer, Proposal, StepPlan, Trial
+    from trace_bridge.optimizers.base import (
+        Change,
+        Optimizer,
+        Proposal,
+        StepPlan,
+        Trial,
+        judge_change,
+    )
     from trace_bridge.optimizers.bootstrap import Bootstrap
+    from trace_bridge.optimizers.opro import OPRO
     from trace_bridge.optimizers.optoprime import OptoPrime
+    from trace_bridge.optimizers.textgrad import TextGrad
+    from trace_bridge.optimizers.tuner import Optuna
     from trace_bridge.recording import Call, Recorder, Slot, current_call, link, note_read
     from trace_bridge.recording.agent import AgentModule
     from trace_bridge.training.budget import Budget
@@ -88,9 +98,14 @@ _HOMES = {
     ),
     "llm.embedded": ("embedded",),
     "llm.lite": ("LiteLLM",),
-    "optimizers.base": ("Change", "Optimizer", "Proposal", "StepPlan", "Trial"),
+    "optimizers.base": (
+        "Change", "Optimizer", "Proposal", "StepPlan", "Trial", "judge_change",
+    ),
     "optimizers.bootstrap": ("Bootstrap",),
+    "optimizers.opro": ("OPRO",),
     "optimizers.optoprime": ("OptoPrime",),
+    "optimizers.textgrad": ("TextGrad",),
+    "optimizers.tuner": ("Optuna",),
     "recording": ("Call", "Recorder", "Slot", "current_call", "link", "note_read"),
     "recording.agent": ("AgentModule",),
     "training.budget": ("Budget",),
@@ -104,6 +119,7 @@ __version__ = "0.1.0"
 __all__ = [
     "JSON",
     "LLM",
+    "OPRO",
     "AgentModule",
     "Bootstrap",
     "Budget",
@@ -128,6 +144,7 @@ __all__ = [
     "Operator",
     "Optimizer",
     "OptoPrime",
+    "Optuna",
     "Parameter",
     "Proposal",
     "Recorder",
@@ -139,6 +156,7 @@ __all__ = [
     "StateMismatchError",
     "StepPlan",
     "Subgraph",
+    "TextGrad",
     "Trial",
     "TunedState",
     "UnsafeCodeError",
@@ -154,6 +172,7 @@ __all__ = [
     "hookimpl",
     "join_path",
     "jsonable",
+    "judge_change",
     "link",
     "load",
     "model",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 import pluggy
 
 from trace_bridge.llm.base import LLM
-from trace_bridge.optimizers.base import Proposal, Trial
+from trace_bridge.optimizers.base import Factory, Proposal, Trial
 from trace_bridge.recording.agent import AgentModule
 from trace_bridge.training.metric import Metric
 from trace_bridge.training.records import RunRecord
@@ -30,6 +31,14 @@ def metric(function: object, module: AgentModule[Any]) -> Metric | None:
 @hookspec(firstresult=True)
 def llm(client: object) -> LLM | None:
     """Return the framework's own model client as an LLM, or None."""
+
+
+@hookspec
+def optimizers() -> Mapping[str, Factory] | None:
+    """Return optimizers by the names that ``optimizer="name"`` finds them under.
+
+    Each is a subclass of ``Optimizer``, or a function that takes ``llm=`` and ``seed=``.
+    """
 
 
 @hookspec

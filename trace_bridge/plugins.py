@@ -6,11 +6,12 @@ import functools
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, cast
 
 import pluggy
 
 from trace_bridge import hookspecs
+from trace_bridge.optimizers.base import Factory
 from trace_bridge.recording.agent import AgentModule
 
 GROUP = "trace_bridge"
@@ -113,6 +114,34 @@ def wrap(agent: object, manager: pluggy.PluginManager) -> AgentModule[Any] | Non
         )
         raise PluginError(msg)
     return made  # pyright: ignore[reportUnknownVariableType]
+
+
+def offered_optimizers(
+    manager: pluggy.PluginManager, taken: Iterable[str] = ()
+) -> dict[str, Factory]:
+    """The optimizers of all plugins, by name.
+
+    Raises:
+        PluginError: for a name in ``taken``, or that two plugins offer, or what is no optimizer.
+    """
+    reserved = set(taken)
+    found: dict[str, Factory] = {}
+    for offer in cast("list[dict[str, Factory]]", manager.hook.optimizers()):
+        for name, factory in offer.items():
+            if name in reserved or name in found:
+                msg = (
+                    f"a plugin's hook optimizers offers {factory!r} as {name!r}, which is the name"
+                    f" of {found.get(name, 'one of ours')}: give it another"
+                )
+                raise PluginError(msg)
+            if not callable(factory):
+                msg = (
+                    f"a plugin's hook optimizers offers {factory!r} as {name!r}: it has to be a"
+                    " subclass of trace_bridge.Optimizer, or a function of llm= and seed="
+                )
+                raise PluginError(msg)
+            found[name] = factory
+    return found
 
 
 @contextmanager

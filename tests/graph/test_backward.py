@@ -361,3 +361,17 @@ def test_a_subgraph_is_itself_and_says_in_short_what_it_is():
     assert found != other
     assert repr(found) == "<Subgraph of 3 nodes, 1 parameters, 1 with feedback>"
     assert copy.deepcopy([found])[0] is found
+
+
+def test_a_masked_subgraph_shows_outputs_and_feedback_alone():
+    p = Parameter("x", "p")
+    first, second = p + "secret step", p * 2
+    graph = subgraph({first: Feedback("bad"), second: Feedback("good", 1.0), p: Feedback("odd")})
+    masked = graph.masked()
+    assert [node.peek() for node in masked.nodes] == ["x", "xsecret step", "xx"]
+    assert not any(node.parents for node in masked.nodes)
+    assert [str(given) for _, given in masked.feedback] == ["bad", "score 1: good", "odd"]
+    assert (masked.parameters, masked.score) == (graph.parameters, graph.score)
+    text = masked.to_program()
+    assert "output = xsecret step\noutput_1 = xx" in text
+    assert "add(" not in text

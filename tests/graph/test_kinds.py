@@ -16,6 +16,7 @@ VALUES = {
     "demos": st.lists(st.dictionaries(st.text(), json_values), max_size=3),
     "number": st.integers() | st.floats(allow_nan=False, allow_infinity=False),
     "value": json_values,
+    "choice": json_values | st.sampled_from(["gpt-4o", " a ", "3", "null", "NaN", '"', "{", ""]),
 }
 
 
@@ -42,12 +43,20 @@ def test_parse_is_the_inverse_of_show(name, data):
         ("demos", [1], "holds 1"),
         ("value", object(), "must be a JSON value"),
         ("value", {1, 2}, "must be a JSON value"),
+        ("choice", object(), "must be a JSON value"),
     ],
 )
 def test_values_of_the_wrong_type_are_refused(name, value, reason):
     refusal = kind_named(name).check(value)
     assert refusal is not None
     assert reason in refusal
+
+
+def test_a_choice_in_plain_text_needs_no_quotes():
+    kind = kind_named("choice")
+    assert kind.show("gpt-4o") == "gpt-4o"
+    assert kind.parse("\ngpt-4o\n") == "gpt-4o"
+    assert kind.show("3") == '"3"'
 
 
 def test_every_known_kind_is_tested_here():

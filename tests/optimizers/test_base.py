@@ -297,3 +297,19 @@ def test_no_step_leaves_a_task_behind():
         _step(optimizer, 0.0)
         assert optimizer.left.cancelled()
     assert optimizer.parameters[0].base == 2
+
+
+def test_each_step_of_a_long_loop_draws_anew():
+    drawn = []
+
+    class Drawing(Appending):
+        async def propose(self, subgraphs, parameters, history, n=1):
+            drawn.append(self.random(history).random())
+            return []
+
+    p = Parameter("a", "p")
+    optimizer = Drawing([p])
+    optimizer.backward(agent(p), 0.5)
+    for _ in range(30):
+        optimizer.step()
+    assert len(set(drawn)) == 30

@@ -117,6 +117,20 @@ def test_all_runs_of_a_minibatch_are_shown_with_their_own_feedback():
         assert f"score {number / 2:g}: said of {number}" in text
 
 
+def test_masked_it_shows_no_operations_and_no_inputs():
+    agent = Agent()
+    llm = Script(variable("tone", "new"))
+    optimizer = OptoPrime(agent.parameters(), llm, mask=True)
+    optimizer.backward(agent("a tower of tens"), (0.0, "too long"))
+    assert optimizer.step().state == {"tone": "new"}
+    text = llm.asked[0][1]["content"]
+    for shown in ("Answer politely.", "Answer in feet.", "It is 15 feet.", "score 0: too long"):
+        assert shown in text
+    for hidden in ("measure", "answer(", "Say it.", "a tower of tens"):
+        assert hidden not in text
+    assert optimizer.settings() != OptoPrime(agent.parameters(), llm).settings()
+
+
 async def test_inside_a_running_event_loop():
     agent = Agent()
     optimizer = OptoPrime(agent.parameters(), CallableLLM(attentive))

@@ -48,3 +48,12 @@ def test_slots_are_told_apart_by_identity():
     owner = SimpleNamespace(tags=())
     assert slot(owner) != slot(owner)
     assert len({slot(owner), slot(owner)}) == 2
+
+
+def test_a_number_may_have_bounds():
+    owner = SimpleNamespace(heat=0.5)
+    there = Slot(
+        "self:heat", owner, "heat", "number", decode=float, encode=lambda _, value: value,
+        bounds=(0, 2),
+    )  # fmt: skip
+    assert there.parameter().bounds == (0, 2)

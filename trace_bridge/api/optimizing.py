@@ -10,7 +10,13 @@ import pluggy
 
 from trace_bridge import plugins as plugin_manager
 from trace_bridge.api.run import Run
-from trace_bridge.api.wrapping import model_of, module_of, optimizer_of, trained
+from trace_bridge.api.wrapping import (
+    known_optimizers,
+    model_of,
+    module_of,
+    optimizer_of,
+    trained,
+)
 from trace_bridge.graph import JSON, canonical, digest
 from trace_bridge.graph.code import code_digest
 from trace_bridge.optimizers.base import Optimizer, run_sync
@@ -66,6 +72,7 @@ def optimize(  # noqa: PLR0913 (one verb says it all)
         ValueError: nothing to train, an agent that cannot run, too little data or budget, or no
             model where one is needed.
         LookupError: a path, glob or optimizer that does not exist.
+        ModuleNotFoundError: the optimizer needs a package that is not installed.
         MetricError: the metric failed on every validation example.
         ModelUnavailableError, BudgetExhaustedError: before the original could be evaluated.
     """
@@ -113,7 +120,8 @@ async def optimize_async(  # noqa: PLR0913 (as optimize)
     _offer_choices(task)
     notes = Notes()
     model = model_of(llm, module, manager)
-    chosen = optimizer_of(optimizer, parameters, model, engine.seed, notes.add)
+    known = known_optimizers(manager)
+    chosen = optimizer_of(optimizer, parameters, model, engine.seed, known, notes.add)
     metrics = _metrics(metric, module, manager)
     code = [code_digest(function) for function in _raw(metric)]
     salt = digest(module.fingerprint(), module.state_dict(), code)

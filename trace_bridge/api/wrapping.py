@@ -14,15 +14,18 @@ from trace_bridge.llm.base import LLM, CallableLLM
 from trace_bridge.llm.embedded import is_embedded
 from trace_bridge.llm.lite import LiteLLM, configured
 from trace_bridge.optimizers.auto import Auto, names_by_optimizer
-from trace_bridge.optimizers.base import Optimizer
+from trace_bridge.optimizers.base import Factory, Optimizer
 from trace_bridge.optimizers.bootstrap import Bootstrap
+from trace_bridge.optimizers.opro import OPRO
 from trace_bridge.optimizers.optoprime import OptoPrime
-from trace_bridge.plugins import wrap
+from trace_bridge.optimizers.textgrad import TextGrad
+from trace_bridge.optimizers.tuner import Optuna
+from trace_bridge.plugins import PluginError, offered_optimizers, wrap
 from trace_bridge.recording.agent import AgentModule
 
-OPTIMIZERS: Mapping[str, type[Optimizer]] = {o.name: o for o in (OptoPrime, Bootstrap)}
-
-_NEED_NONE = ", ".join(sorted(name for name, o in OPTIMIZERS.items() if not o.needs_llm))
+_OURS: Mapping[str, type[Optimizer]] = {
+    kind.name: kind for kind in (Bootstrap, OPRO, OptoPrime, Optuna, TextGrad)
+}
 
 
 def module_of(agent: object, manager: pluggy.PluginManager) -> AgentModule[Any]:
@@ -93,59 +96,89 @@ def model_of(llm: object, module: AgentModule[Any], manager: pluggy.PluginManage
     raise TypeError(msg)
 
 
+def known_optimizers(manager: pluggy.PluginManager) -> dict[str, Factory]:
+    """All optimizers by name: ours, and those of plugins.
+
+    Raises:
+        PluginError: a plugin offers one by a name that is taken, or something else.
+    """
+    return {**_OURS, **offered_optimizers(manager, ["auto", *_OURS])}
+
+
 def optimizer_of(
-    optimizer: str | type[Optimizer] | Optimizer, parameters: Sequence[Parameter], llm: LLM | None,
-    seed: int, warn: Callable[[str], None],
+    optimizer: str | type[Optimizer] | Optimizer, parameters: Sequence[Parameter],
+    llm: LLM | None, seed: int, known: Mapping[str, Factory], warn: Callable[[str], None],
 ) -> Optimizer:  # fmt: skip
     """The optimizer for these parameters.
 
     Raises:
         ValueError: one that needs a model, and there is none; the message names those that do not.
         LookupError: no optimizer of that name.
+        ModuleNotFoundError: it needs a package that is not installed.
+        TypeError: for something that is no optimizer.
     """
     if isinstance(optimizer, Optimizer):
         optimizer.llm = optimizer.llm or llm
-        _require_model([optimizer])
-        return optimizer
-    if optimizer == "auto":
-        return _auto(parameters, llm, seed, warn)
-    if isinstance(optimizer, str):
-        if optimizer not in OPTIMIZERS:
-            msg = f"unknown optimizer {optimizer!r}; known: auto, {', '.join(sorted(OPTIMIZERS))}"
-            raise LookupError(msg)
-        optimizer = OPTIMIZERS[optimizer]
-    made = _made(optimizer, llm, seed)
-    _require_model([made])
+        made = optimizer
+    elif optimizer == "auto":
+        return _auto(parameters, llm, seed, known, warn)
+    elif isinstance(optimizer, str):
+        made = _named(optimizer, llm, seed, known)
+    elif isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+        made = _made(optimizer, llm, seed)
+    else:
+        msg = (
+            f"optimizer={optimizer!r} is no optimizer: pass one of {', '.join(sorted(known))}, or a"
+            " subclass of trace_bridge.Optimizer or an instance of one"
+        )
+        raise TypeError(msg)
+    _require_model([made], known)
     return made
 
 
-def _made(kind: type[Optimizer], llm: LLM | None, seed: int) -> Optimizer:
-    return kind(llm=llm, seed=seed) if kind.needs_llm else kind(seed=seed)
+def _named(name: str, llm: LLM | None, seed: int, known: Mapping[str, Factory]) -> Optimizer:
+    if name not in known:
+        msg = f"unknown optimizer {name!r}; known: auto, {', '.join(sorted(known))}"
+        raise LookupError(msg)
+    made = _made(known[name], llm, seed)
+    if not isinstance(made, Optimizer):
+        msg = f"the optimizer {name!r} of a plugin is {made!r}, which is no trace_bridge.Optimizer"
+        raise PluginError(msg)
+    return made
+
+
+def _made(factory: Factory, llm: LLM | None, seed: int) -> Optimizer:
+    if isinstance(factory, type) and not cast("type[Optimizer]", factory).needs_llm:
+        return factory(seed=seed)
+    return factory(llm=llm, seed=seed)
 
 
 def _auto(
-    parameters: Sequence[Parameter], llm: LLM | None, seed: int, warn: Callable[[str], None]
-) -> Optimizer:
+    parameters: Sequence[Parameter], llm: LLM | None, seed: int, known: Mapping[str, Factory],
+    warn: Callable[[str], None],
+) -> Optimizer:  # fmt: skip
     groups = names_by_optimizer(parameters)
-    able = {name: names for name, names in groups.items() if llm or not OPTIMIZERS[name].needs_llm}
+    made = {name: _named(name, llm, seed, known) for name in groups}
+    able = {name: o for name, o in made.items() if o.llm or not o.needs_llm}
     if not able:
-        _require_model([_made(OPTIMIZERS[name], None, seed) for name in groups])
+        _require_model(made.values(), known)
     for name in groups.keys() - able.keys():
         left = ", ".join(sorted(groups[name]))
         warn(
             f"{left}: not tuned, since {name} needs a model that proposes"
             " (llm= or TRACE_BRIDGE_MODEL)"
         )
-    return Auto([(_made(OPTIMIZERS[name], llm, seed), names) for name, names in able.items()])
+    return Auto([(made, groups[name]) for name, made in able.items()])
 
 
-def _require_model(optimizers: Iterable[Optimizer]) -> None:
+def _require_model(optimizers: Iterable[Optimizer], known: Mapping[str, Factory]) -> None:
     for optimizer in optimizers:
         if optimizer.needs_llm and optimizer.llm is None:
+            free = [name for name, kind in known.items() if not getattr(kind, "needs_llm", True)]
             msg = (
                 f"{optimizer.name} needs a strong model that proposes, and none is configured: pass"
                 ' llm="openai/gpt-4o" (any LiteLLM name, function or framework client), or set'
                 " TRACE_BRIDGE_MODEL. The embedded model is too weak for it. Optimizers that need"
-                f" none: {_NEED_NONE}."
+                f" none: {', '.join(sorted(free))}."
             )
             raise ValueError(msg)

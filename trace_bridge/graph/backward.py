@@ -95,6 +95,17 @@ class Subgraph:
         """Nodes in the order in which a propagator may visit them: children first."""
         return reversed(self.nodes)
 
+    def masked(self) -> Subgraph:
+        """The outputs with their feedback, and nothing of how they were made."""
+        from trace_bridge.graph.node import Node
+
+        shown = {
+            node: node if node.trainable else Node(node.peek(), name="output")
+            for node, _ in self.feedback
+        }
+        said = tuple((shown[node], given) for node, given in self.feedback)
+        return Subgraph(tuple(sorted(shown.values(), key=_order)), said, self.values)
+
     def to_program(self, budget: int | None = None) -> str:
         """The text that optimizers show a model: variables, definitions, steps and feedback.
 

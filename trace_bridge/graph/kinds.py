@@ -23,6 +23,7 @@ class Kind:
         show: a value as text, for prompts and diffs.
         parse: text as a value; the inverse of ``show``. Raises ValueError.
         optimizer: the name of the optimizer that ``optimizer="auto"`` uses for it.
+        closed: whether nothing but one of the parameter's ``choices`` is a value of it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Kind:
     show: Callable[[object], str]
     parse: Callable[[str], object]
     optimizer: str = "optoprime"
+    closed: bool = False
 
 
 _kinds: dict[str, Kind] = {}
@@ -100,6 +102,21 @@ def _compact(value: object) -> str:
     return json.dumps(jsonable(value), ensure_ascii=False)
 
 
+def _chosen(value: object) -> str:
+    """Text as it is, unless it could be taken for JSON."""
+    if isinstance(value, str) and value == value.strip() and _choice(value) == value:
+        return value
+    return _compact(value)
+
+
+def _choice(text: str) -> object:
+    """JSON, or else the text itself: a model writes gpt-4o without quotes."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text.strip()
+
+
 for _name, _optimizer in (
     ("prompt", "optoprime"),
     ("description", "optoprime"),
@@ -110,3 +127,4 @@ for _name, _optimizer in (
 register_kind(Kind("demos", _is_demos, _rows, json.loads, "bootstrap"))
 register_kind(Kind("number", _is_number, _compact, json.loads))
 register_kind(Kind("value", _is_json, _compact, json.loads))
+register_kind(Kind("choice", _is_json, _chosen, _choice, closed=True))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 from trace_bridge.graph import context
 from trace_bridge.graph.containers import nodes_in, unwrap
 from trace_bridge.graph.edge import Edge, Evidence
-from trace_bridge.graph.kinds import kind_named
+from trace_bridge.graph.kinds import Kind, kind_named
 from trace_bridge.graph.node import Node
 from trace_bridge.graph.operators import Attributes
 from trace_bridge.graph.values import canonical
@@ -30,10 +30,16 @@ class Parameter(Node):
         kind: what sort of value this is (see ``trace_bridge.graph.kinds``).
         constraint: told to the model that proposes values.
         check: enforced by us: gives the reason why a value is refused, or None.
-        choices: values (or, for demos, elements) that an optimizer may pick from.
+        choices: values (or, for demos, elements) that an optimizer may pick from; for the kind
+            ``choice`` it has to.
+        bounds: the least and the greatest value of a number; enforced by us.
+
+    Choices that are binding, and bounds, are the constraint if none is given.
     """
 
-    __slots__ = ("_check", "_depth", "_initial", "choices", "constraint", "feedback", "kind")
+    __slots__ = (
+        "_check", "_depth", "_initial", "bounds", "choices", "constraint", "feedback", "kind",
+    )  # fmt: skip
     trainable = True
 
     def __new__(cls, value: object, *_: object, **__: object) -> Self:
@@ -50,16 +56,20 @@ class Parameter(Node):
         constraint: str = "",
         check: Callable[[object], str | None] | None = None,
         choices: Sequence[object] = (),
+        bounds: tuple[float, float] | None = None,
     ) -> None:
         super().__init__(value, "parameter", name=name, description=description)
         self.kind = kind
-        self.constraint = constraint
         self.choices = choices
+        self.bounds = bounds
         self.feedback: list[Subgraph] = []
         self._initial = value
         self._depth: float = -1 if name == UNNAMED else math.inf
         self._check = check
-        kind_named(kind)  # an unknown kind is an error here, not in the middle of a run
+        if bounds is not None:
+            _check_bounds(name, kind, bounds)
+        # an unknown kind is an error here, not in the middle of a run
+        self.constraint = constraint or self._limits(kind_named(kind))
 
     def peek(self) -> object:  # noqa: D102
         values = context.overlay.get()
@@ -103,10 +113,30 @@ class Parameter(Node):
 
     def refusal(self, value: object) -> str | None:
         """Why ``value`` cannot be this parameter's value, or None if it can."""
-        reason = kind_named(self.kind).check(value)
+        kind = kind_named(self.kind)
+        reason = kind.check(value)
+        if reason is None and self._outside(kind, value):
+            reason = f"must be {self._limits(kind)}"
         if reason is None and self._check is not None:
             reason = self._check(value)
         return None if reason and self._began_with(value) else reason
+
+    def _limits(self, kind: Kind) -> str:
+        """Which values there are, in words; empty if that is not limited."""
+        if self.bounds is not None:
+            low, high = self.bounds
+            return f"between {low:g} and {high:g}"
+        if kind.closed and self.choices:
+            return f"one of: {', '.join(map(kind.show, self.choices))}"
+        return ""
+
+    def _outside(self, kind: Kind, value: object) -> bool:
+        if self.bounds is not None:
+            low, high = self.bounds
+            return not low <= cast("float", value) <= high  # false for nan
+        if kind.closed and self.choices:
+            return canonical(value) not in map(canonical, self.choices)
+        return False
 
     def _began_with(self, value: object) -> bool:
         # whatever the user's agent held must be possible to restore
@@ -120,7 +150,8 @@ class Parameter(Node):
 
     def __reduce__(self) -> tuple[object, ...]:
         names = self.kind, self.description, self.constraint
-        return _restored, (self._data, self.name, *names, self._check, self.choices)
+        rest = self._check, self.choices, self.bounds
+        return _restored, (self._data, self.name, *names, *rest)
 
 
 class _OpaqueParameter(Attributes, Parameter):
@@ -131,11 +162,21 @@ Parameter.opaque = _OpaqueParameter
 
 
 def _restored(value: object, name: str, *rest: Any) -> Parameter:
-    kind, description, constraint, check, choices = rest
+    kind, description, constraint, check, choices, bounds = rest
     return Parameter(
         value, name, kind=kind, description=description, constraint=constraint, check=check,
-        choices=choices,
+        choices=choices, bounds=bounds,
     )  # fmt: skip
+
+
+def _check_bounds(name: str, kind: str, bounds: tuple[float, float]) -> None:
+    low, high = bounds
+    if kind != "number" or not low < high:
+        msg = (
+            f"{name}: bounds={bounds!r} of a parameter of kind {kind!r}: a number may have them, as"
+            " (least, greatest)"
+        )
+        raise ValueError(msg)
 
 
 def node(data: object, *, trainable: bool = False, name: str = "", description: str = "") -> Node:

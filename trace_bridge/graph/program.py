@@ -70,6 +70,10 @@ class Program:
                 return parameter
         return None
 
+    def name_of(self, parameter: Parameter) -> str:
+        """What ``parameter`` goes by in this text."""
+        return self._names[parameter]
+
     # ------------------------------------------------------------------ all of it
 
     def text(self, graphs: Sequence[Subgraph], budget: int | None = None) -> str:

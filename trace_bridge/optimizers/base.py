@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from trace_bridge.graph import FeedbackLike, Node, Operator, Parameter, Subgraph, canonical
 from trace_bridge.graph.paths import join_path
@@ -165,7 +165,8 @@ class Optimizer(ABC):
 
     def random(self, history: Sequence[Trial]) -> random.Random:
         """A generator that is the same whenever the run is at this point."""
-        return random.Random(f"{self.seed}/{len(history)}")
+        # not by its length: a loop of ``step()`` forgets old trials
+        return random.Random(f"{self.seed}/{history[-1].number + 1 if history else 0}")
 
     def zero_feedback(self) -> None:
         """Drop the pending feedback of all parameters."""
@@ -229,6 +230,9 @@ class Optimizer(ABC):
                 for other in left:
                     other.cancel()
                 self._loop.run_until_complete(asyncio.wait(left))
+
+
+Factory: TypeAlias = "type[Optimizer] | Callable[..., Optimizer]"
 
 
 def _best(history: Sequence[Trial]) -> list[Trial]:

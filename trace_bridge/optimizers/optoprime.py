@@ -47,6 +47,8 @@ class OptoPrime(Optimizer):
         llm: the model that proposes; a strong one. By default that of TRACE_BRIDGE_MODEL.
         memory: how many earlier candidates with their scores the model is shown.
         minibatch: how many runs it is shown.
+        mask: whether operations and inputs are hidden, so that it sees variables, outputs and
+            feedback only: the seeds' ablation *Masked*.
         limit: characters that a single value of a run may take in the prompt.
         budget: characters of the whole prompt, which all runs of the minibatch share; 60,000 are
             about 15,000 tokens. See ``Program.text`` for what is cut, and for what never is.
@@ -59,13 +61,14 @@ class OptoPrime(Optimizer):
     def __init__(
         self, parameters: Iterable[Parameter | Operator[..., object]] = (), llm: LLM | None = None,
         *, memory: int = 3, minibatch: int = 6, limit: int = 2000, budget: int = 60_000,
-        seed: int = 0,
+        mask: bool = False, seed: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(parameters, llm, seed=seed)
         self.memory = memory
         self.minibatch = minibatch
         self.limit = limit
         self.budget = budget
+        self.mask = mask
 
     def plan(self, history: Sequence[Trial]) -> StepPlan:
         """One proposal a step, in answer to the minibatch."""
@@ -75,7 +78,7 @@ class OptoPrime(Optimizer):
         """See ``Optimizer``."""
         return {
             **super().settings(), "memory": self.memory, "minibatch": self.minibatch,
-            "limit": self.limit, "budget": self.budget, "prompt": _SYSTEM,
+            "limit": self.limit, "budget": self.budget, "mask": self.mask, "prompt": _SYSTEM,
         }  # fmt: skip
 
     async def propose(
@@ -99,6 +102,8 @@ class OptoPrime(Optimizer):
         if not blamed:
             return []
         program = Program(blamed, self.limit)
+        if self.mask:
+            subgraphs = [graph.masked() for graph in subgraphs]
         messages = self._messages(program, subgraphs, history)
         return [await self._ask(llm, program, messages) for _ in range(n)]
 

@@ -24,6 +24,7 @@ class Slot:
         feeds: the object whose calls read the slot, when that is not ``owner``.
         constraint: told to the model that proposes values.
         check: the reason why a value is refused, or None.
+        choices, bounds: see ``Parameter``.
     """
 
     path: str
@@ -37,6 +38,7 @@ class Slot:
     constraint: str = ""
     check: Callable[[object], str | None] | None = None
     choices: Sequence[object] = field(default=())
+    bounds: tuple[float, float] | None = None
 
     @property
     def consumer(self) -> object:
@@ -56,4 +58,5 @@ class Slot:
         return Parameter(
             self.get(), self.path, kind=self.kind, description=self.description,
             constraint=self.constraint, check=self.check, choices=self.choices,
+            bounds=self.bounds,
         )  # fmt: skip

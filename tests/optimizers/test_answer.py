@@ -1,0 +1,61 @@
+"""What a model's answer becomes."""
+
+import asyncio
+
+import pytest
+
+from trace_bridge.graph import Parameter
+from trace_bridge.graph.program import Program
+from trace_bridge.llm.base import CallableLLM, Reply
+from trace_bridge.optimizers.answer import ask, model_for
+from trace_bridge.optimizers.base import Change, Proposal
+from trace_bridge.optimizers.textgrad import TextGrad
+
+
+def answered(reply, *parameters):
+    llm = CallableLLM(lambda messages: reply)
+    return asyncio.run(ask(llm, Program(parameters), [], "mine"))
+
+
+def test_values_are_typed_and_judged():
+    p, n = Parameter("old", "a:p"), Parameter(1, "n", kind="number", bounds=(0, 5))
+    reply = (
+        '<reasoning>so</reasoning><variable name="a_p">new</variable>'
+        '<variable name="n">7</variable><variable name="q">x</variable>'
+    )
+    assert answered(reply, p, n) == Proposal(
+        (
+            Change("a:p", "old", "new"),
+            Change("n", 1, 7, accepted=False, reason="must be between 0 and 5"),
+            Change("q", None, "x", accepted=False, reason="is not one of the variables"),
+        ),
+        "so",
+        "mine",
+    )
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [("no idea", "suggests nothing"), (Reply("x", finish_reason="length"), "was cut off")],
+)
+def test_an_unreadable_answer_proposes_nothing_and_says_why(reply, why):
+    proposal = answered(reply, Parameter("old", "p"))
+    assert proposal.changes == ()
+    assert why in proposal.reasoning
+
+
+def test_a_value_of_another_kind_is_refused():
+    proposal = answered('<variable name="n">warm</variable>', Parameter(1, "n", kind="number"))
+    [change] = proposal.changes
+    assert (change.old, change.new, change.accepted) == (1, "warm", False)
+    assert "no value of kind number" in change.reason
+
+
+def test_the_model_is_its_own_or_the_configured_one(monkeypatch):
+    own = CallableLLM(lambda messages: "")
+    assert model_for(TextGrad(llm=own)) is own
+    monkeypatch.setenv("TRACE_BRIDGE_MODEL", "openai/gpt-4o")
+    assert model_for(TextGrad()).model == "openai/gpt-4o"
+    monkeypatch.delenv("TRACE_BRIDGE_MODEL")
+    with pytest.raises(ValueError, match="TextGrad needs a model that proposes"):
+        model_for(TextGrad())

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     )
     from trace_bridge.llm.embedded import embedded
     from trace_bridge.llm.lite import LiteLLM
+    from trace_bridge.llm.refusals import refused
     from trace_bridge.optimizers.base import (
         Change,
         Optimizer,
@@ -72,11 +73,21 @@ if TYPE_CHECKING:
     from trace_bridge.optimizers.optoprime import OptoPrime
     from trace_bridge.optimizers.textgrad import TextGrad
     from trace_bridge.optimizers.tuner import Optuna
-    from trace_bridge.recording import Call, Recorder, Slot, current_call, link, note_read
+    from trace_bridge.recording import (
+        Call,
+        Recorder,
+        SeamPlace,
+        Slot,
+        current_call,
+        link,
+        note_read,
+        seams_installed,
+        subclasses,
+    )
     from trace_bridge.recording.agent import AgentModule
     from trace_bridge.training.budget import Budget
     from trace_bridge.training.metric import Metric, MetricError
-    from trace_bridge.training.records import Engine, RunRecord, Verdict
+    from trace_bridge.training.records import Engine, Progress, RunRecord, Verdict
 
 _HOMES = {
     "api": (
@@ -98,6 +109,7 @@ _HOMES = {
     ),
     "llm.embedded": ("embedded",),
     "llm.lite": ("LiteLLM",),
+    "llm.refusals": ("refused",),
     "optimizers.base": (
         "Change", "Optimizer", "Proposal", "StepPlan", "Trial", "judge_change",
     ),
@@ -106,11 +118,14 @@ _HOMES = {
     "optimizers.optoprime": ("OptoPrime",),
     "optimizers.textgrad": ("TextGrad",),
     "optimizers.tuner": ("Optuna",),
-    "recording": ("Call", "Recorder", "Slot", "current_call", "link", "note_read"),
+    "recording": (
+        "Call", "Recorder", "SeamPlace", "Slot", "current_call", "link", "note_read",
+        "seams_installed", "subclasses",
+    ),
     "recording.agent": ("AgentModule",),
     "training.budget": ("Budget",),
     "training.metric": ("Metric", "MetricError"),
-    "training.records": ("Engine", "RunRecord", "Verdict"),
+    "training.records": ("Engine", "Progress", "RunRecord", "Verdict"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -146,12 +161,14 @@ __all__ = [
     "OptoPrime",
     "Optuna",
     "Parameter",
+    "Progress",
     "Proposal",
     "Recorder",
     "Recording",
     "Reply",
     "Run",
     "RunRecord",
+    "SeamPlace",
     "Slot",
     "StateMismatchError",
     "StepPlan",
@@ -183,9 +200,12 @@ __all__ = [
     "optimize",
     "optimize_async",
     "record",
+    "refused",
     "revised",
+    "seams_installed",
     "signature_refusal",
     "source_of",
+    "subclasses",
     "subgraph",
 ]
 

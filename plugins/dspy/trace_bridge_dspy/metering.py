@@ -15,20 +15,7 @@ from typing import Any, cast
 import dspy
 from dspy.utils.usage_tracker import UsageTracker
 
-from trace_bridge import Usage, current_call, model_call
-
-# Names, since the classes are litellm's in DSPy 3.0 to 3.2 and DSPy's own from 3.3, and a custom
-# LM may raise an SDK's. All say that the provider answered and would not take this prompt.
-_REFUSALS = {
-    "BadRequestError",
-    "ContentPolicyViolationError",
-    "ContextWindowExceededError",
-    "LMInvalidRequestError",
-    "UnprocessableEntityError",
-}
-_REFUSAL_CODES = (400, 413, 422)
-# litellm's BadRequestError for a model name that it cannot place: nobody was asked
-_UNPLACED = "LLM Provider NOT provided"
+from trace_bridge import Usage, current_call, model_call, refused
 
 
 class Tracker(UsageTracker):
@@ -128,13 +115,3 @@ def fresh(lm: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     if call is not None and call.recorder.repeat > 0 and caches(lm):
         return {**arguments, "cache": False}
     return arguments
-
-
-def refused(error: BaseException) -> bool:
-    """Whether the provider did answer, and would not take the prompt."""
-    if _UNPLACED in str(error):
-        return False
-    if any(kind.__name__ in _REFUSALS for kind in type(error).__mro__):
-        return True
-    status = getattr(error, "status_code", None) or getattr(error, "status", None)
-    return status in _REFUSAL_CODES

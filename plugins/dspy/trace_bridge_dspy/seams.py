@@ -1,23 +1,20 @@
 """The seams: methods of DSPy's classes that report to the run of ours that they are called in.
 
 DSPy's own callbacks would make an agent 1.7 times slower, and can change nothing. A seam looks up
-one context variable and is then the original method, unless a run is being recorded. Seams are
-counted, and the last one to leave puts every class back as it was.
+one context variable and is then the original method, unless a run is being recorded.
 """
 
 from __future__ import annotations
 
 import contextvars
-import functools
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
-from typing import Any, NamedTuple
+from typing import Any
 
 import dspy
 
-from trace_bridge import current_call, note_read
+from trace_bridge import SeamPlace, current_call, note_read, seams_installed, subclasses
 from trace_bridge_dspy import metering, versions
 from trace_bridge_dspy.examples import fields_of
 from trace_bridge_dspy.layout import Site
@@ -28,58 +25,15 @@ _ASIDE = ("signature", "demos", "config", "lm", "_trace")  # settings of a call,
 _UNKNOWN = Site("")
 
 
-class _Patch(NamedTuple):
-    owner: type
-    name: str
-    original: Any
-    seam: Any
-
-
-class _Seams:
-    """The installed seams of this process."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.users = 0
-        self.patches: list[_Patch] = []
-
-    def enter(self) -> None:
-        with self.lock:
-            self.users += 1
-            known = {(patch.owner, patch.name) for patch in self.patches}
-            for owner, name, make in _places():
-                original = vars(owner).get(name)
-                if original is not None and (owner, name) not in known:
-                    seam = functools.wraps(original)(make(original))
-                    setattr(owner, name, seam)
-                    self.patches.append(_Patch(owner, name, original, seam))
-
-    def leave(self) -> None:
-        with self.lock:
-            self.users -= 1
-            if self.users:
-                return
-            for owner, name, original, seam in reversed(self.patches):
-                if vars(owner).get(name) is seam:  # else somebody patched over it: it stays, inert
-                    setattr(owner, name, original)
-            self.patches.clear()
-
-
-_seams = _Seams()
-
-
 @contextmanager
 def instrumented() -> Generator[None]:
     """Have the seams installed; entering again only counts."""
     versions.require()
-    _seams.enter()
-    try:
+    with seams_installed(_places):
         yield
-    finally:
-        _seams.leave()
 
 
-def _places() -> Iterator[tuple[type, str, Callable[[_Method], _Method]]]:
+def _places() -> Iterator[SeamPlace]:
     """Classes, their methods, and what makes a seam of each; methods that are absent are left."""
     yield dspy.Predict, "forward", _predict
     yield dspy.Predict, "aforward", _apredict
@@ -94,15 +48,9 @@ def _places() -> Iterator[tuple[type, str, Callable[[_Method], _Method]]]:
         yield dspy.Example, name, _read_all
     yield dspy.Prediction, "__float__", _read_score
     yield dspy.BaseLM, "update_history", _history
-    for kind in _lm_classes(dspy.BaseLM):  # DummyLM of DSPy 3.0 and many others define their own
+    for kind in subclasses(dspy.BaseLM):  # DummyLM of DSPy 3.0 and many others define their own
         yield kind, "__call__", _lm
         yield kind, "acall", _alm
-
-
-def _lm_classes(kind: type) -> Iterator[type]:
-    yield kind
-    for sub in kind.__subclasses__():
-        yield from _lm_classes(sub)
 
 
 def _predict(original: _Method) -> _Method:

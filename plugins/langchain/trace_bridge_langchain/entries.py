@@ -16,9 +16,8 @@ from typing import Any, Protocol
 
 from langchain_core.runnables import Runnable
 
-from trace_bridge import Call
+from trace_bridge import Call, SeamPlace, seams_installed
 from trace_bridge_langchain.running import Attached, active
-from trace_bridge_langchain.seams import Place, installed
 
 _METHODS = (
     "invoke", "ainvoke", "stream", "astream", "transform", "atransform", "batch", "abatch",
@@ -52,10 +51,10 @@ def entry_seams(kind: type, find: Find = _nobody) -> AbstractContextManager[None
         kind: the agent's class.
         find: tells whether a call (object, arguments, keywords) brings something that records it.
     """
-    return installed(lambda: _places(kind, find))
+    return seams_installed(lambda: _places(kind, find))
 
 
-def _places(kind: type, find: Find) -> Iterator[Place]:
+def _places(kind: type, find: Find) -> Iterator[SeamPlace]:
     for name in _METHODS:
         owner = next((base for base in kind.__mro__ if name in vars(base)), None)
         if owner is not None:

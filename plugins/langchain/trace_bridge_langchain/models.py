@@ -12,13 +12,7 @@ from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseChatModel, BaseLanguageModel, BaseLLM
 from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
 
-from trace_bridge import Message, ModelCall, Reply, Usage, current_call, gate, model_call
-
-# Names, since each provider's SDK has its own classes. All say that the provider answered, and
-# would not take this prompt.
-_REFUSALS = {"BadRequestError", "ContextOverflowError", "UnprocessableEntityError"}
-_REFUSAL_CODES = (400, 413, 422)
-
+from trace_bridge import Message, ModelCall, Reply, Usage, current_call, gate, model_call, refused
 
 # Whoever calls a model in this context is behind the gate already.
 unmetered: ContextVar[bool] = ContextVar("trace_bridge_langchain_unmetered", default=False)
@@ -55,13 +49,6 @@ def metered(model: Any) -> Generator[ModelCall]:
         except Exception as error:
             call.refused = refused(error)
             raise
-
-
-def refused(error: BaseException) -> bool:
-    """Whether the provider did answer, and would not take the prompt."""
-    if any(kind.__name__ in _REFUSALS for kind in type(error).__mro__):
-        return True
-    return getattr(error, "status_code", None) in _REFUSAL_CODES
 
 
 def usage_of(result: Any, *, cached: bool = False) -> Usage:

@@ -1,19 +1,12 @@
-"""The seams: methods of LangChain's and LangGraph's classes that report to the run they are in.
-
-Seams are counted, and the last one to leave puts every class back as it was.
-"""
+"""The seams: methods of LangChain's and LangGraph's classes that report to the run they are in."""
 
 from __future__ import annotations
 
-import functools
 import sys
-import threading
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 from langchain_core.language_models import BaseChatModel, BaseLLM
 from langchain_core.output_parsers import BaseOutputParser
@@ -24,75 +17,19 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import BaseTool
 
+from trace_bridge import SeamPlace, seams_installed
 from trace_bridge_langchain import components as make
 from trace_bridge_langchain import streams
-
-Place = tuple[type, str, Callable[[Callable[..., Any]], Callable[..., Any]]]
-
-
-@dataclass(slots=True)
-class _Patch:
-    original: Any
-    seam: Any
-    users: int = 0
-
-
-class _Seams:
-    """The installed seams of this process."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.patches: dict[tuple[type, str], _Patch] = {}
-
-    def enter(self, places: Iterable[Place]) -> list[tuple[type, str]]:
-        entered: list[tuple[type, str]] = []
-        with self.lock:
-            for owner, name, maker in places:
-                original = vars(owner).get(name)
-                if original is None:
-                    continue
-                patch = self.patches.get((owner, name))
-                if patch is None:
-                    seam = functools.wraps(original)(maker(original))
-                    patch = self.patches[owner, name] = _Patch(original, seam)
-                    setattr(owner, name, seam)
-                patch.users += 1
-                entered.append((owner, name))
-        return entered
-
-    def leave(self, entered: Iterable[tuple[type, str]]) -> None:
-        with self.lock:
-            for owner, name in entered:
-                patch = self.patches[owner, name]
-                patch.users -= 1
-                if patch.users:
-                    continue
-                del self.patches[owner, name]
-                if vars(owner).get(name) is patch.seam:  # else somebody patched over it
-                    setattr(owner, name, patch.original)
-
-
-_seams = _Seams()
-
-
-@contextmanager
-def installed(places: Callable[[], Iterable[Place]]) -> Generator[None]:
-    """Have these seams installed; entering again only counts."""
-    entered = _seams.enter(places())
-    try:
-        yield
-    finally:
-        _seams.leave(entered)
 
 
 @contextmanager
 def instrumented() -> Generator[None]:
     """Have the seams on components installed."""
-    with installed(_places):
+    with seams_installed(_places):
         yield
 
 
-def _places() -> Iterator[Place]:
+def _places() -> Iterator[SeamPlace]:
     """Classes, their methods, and what makes a seam of each; methods that are absent are left."""
     for kind in (BasePromptTemplate, BaseRetriever, BaseOutputParser, BaseGenerationOutputParser):
         yield kind, "invoke", make.component

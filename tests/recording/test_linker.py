@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from trace_bridge.graph import Evidence, Parameter
+from trace_bridge.graph import Evidence, Feedback, Node, Parameter, subgraph
 from trace_bridge.recording import Recorder, current_call, link, note_read
 
 PARIS = "Paris is the capital of France"
@@ -724,3 +724,53 @@ def test_what_an_object_holds_came_with_it():
         run.call("second", Letter(PARIS))
         root.returns(run.call("last", "done", letters=[letter]))
     assert run.reached() == {"first", "last"}
+
+
+def test_a_call_stands_for_what_it_returned():
+    """Equal texts have one identity in Python; a plugin that knows better says so."""
+    recorder = Recorder({})
+    with recorder.recording() as root:
+        calls = []
+        for name in ("first", "second"):
+            with root.component(name, {}, {"p": Parameter("v", f"{name}:p")}) as call:
+                call.returns("yes yes")
+            calls.append(call)
+        with root.component("reader", {"one": calls[0], "both": list(calls)}, {}) as reader:
+            reader.returns("a new one")
+        with root.component("maker", {}, {}) as maker:
+            maker.returns("something", made_of=[calls[1]])
+        root.returns("a new one")
+    output = link(recorder)
+    one, both = output.parents
+    assert one.op == "first"
+    assert both.op == "compose"
+    assert both.peek() == ["yes yes", "yes yes"]
+    assert [node.op for node in both.parents] == ["first", "second"]
+
+
+def test_a_call_that_has_not_returned_explains_nothing():
+    recorder = Recorder({})
+    with recorder.recording() as root:
+        left = root.component("left running", {}, {"p": Parameter("v", "left:p")})
+        with root.component("reader", {"it": left}, {"q": Parameter("v", "reader:q")}) as reader:
+            reader.returns("done with it")
+        root.returns("done with it")
+    output = link(recorder)
+    blamed = subgraph({output: Feedback("wrong")}).parameters
+    assert [parameter.name for parameter in blamed] == ["reader:q"]
+
+
+def test_a_node_stands_for_itself():
+    """A plugin that knows where a value came from keeps it from being explained by its text."""
+    recorder = Recorder({})
+    with recorder.recording() as root:
+        with root.component("maker", {}, {"p": Parameter("v", "maker:p")}) as call:
+            call.returns("the same words as before")
+        history = Node("the same words as before", "history")
+        with root.component("reader", {"it": history}, {"q": Parameter("v", "r:q")}) as reader:
+            reader.returns("done with it")
+        root.returns("done with it")
+    output = link(recorder)
+    assert history in output.parents
+    blamed = subgraph({output: Feedback("wrong")}).parameters
+    assert [parameter.name for parameter in blamed] == ["r:q"]

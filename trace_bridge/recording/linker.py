@@ -173,6 +173,13 @@ class _Linker:
 
         What is in an object that is known itself came with it; containers may be added to.
         """
+        if isinstance(value, Node):
+            return
+        if isinstance(value, Call):
+            at = self.position.get(id(value))
+            if at is not None and value.ended < before:
+                yield value, (self.aliases[at], "")
+            return
         source = self._producer(value, before)
         yield value, source
         if depth < DEPTH and (source is None or isinstance(value, (dict, list, set))):
@@ -250,7 +257,7 @@ class _Linker:
             edges += self._edges(name, values.get(name), found)
         edges += self._decided(call)
         if call.error is None:
-            data = call.output if tuple(call.fields) == ("",) else dict(call.fields)
+            data = call.fields[""] if tuple(call.fields) == ("",) else dict(call.fields)
         else:
             data = f"({type(call.error).__name__}) {call.error}"
         self.nodes[position, ""] = Node(data, call.op, edges, description=call.description)
@@ -272,8 +279,10 @@ class _Linker:
     def _edges(self, name: str, value: object, found: Mapping[Source, Evidence]) -> list[Edge]:
         """The edges for one argument: to its maker, or to a node for the value they went into."""
         if not found:
-            return [Edge(Node(value, "constant", name=name), name, Evidence.ARGUMENT)]
+            made = value if isinstance(value, Node) else Node(value, "constant", name=name)
+            return [Edge(made, name, Evidence.ARGUMENT)]
         edges = [Edge(self._node(*source), name, evidence) for source, evidence in found.items()]
+        value = _resolved(value)
         if not name or (len(edges) == 1 and edges[0].node.peek() is value):
             return edges
         return [Edge(Node(value, "compose", edges, name=name), name, Evidence.ARGUMENT)]
@@ -306,6 +315,20 @@ class _Linker:
             )
             error = error.__cause__ or error.__context__
         return self.nodes[self.position[id(origin)], ""]
+
+
+def _resolved(value: object) -> object:
+    """A value with what calls have returned in their place."""
+    if isinstance(value, Call):
+        return value.fields.get("") if value.error is None else str(value.error)
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+        return [_resolved(item) for item in items] if _has_calls(items) else items
+    return value
+
+
+def _has_calls(items: list[object]) -> bool:
+    return any(isinstance(item, Call) for item in items)
 
 
 def _is_inside(call: Call, outer: Call) -> bool:

@@ -66,9 +66,10 @@ class Call:
 
         Args:
             output: the result.
-            fields: its parts by name, when it is a record of several values.
-            made_of: values that were seen inside this call and that the result was made of, where
-                that is known better than a look at the result could tell.
+            fields: its parts by name, when it is a record of several values; a single part without
+                a name is what to show of it.
+            made_of: values (or calls) that were seen inside this call and that the result was
+                made of, where that is known better than a look at the result could tell.
         """
         self.output = output
         self.made_of = made_of
@@ -95,7 +96,8 @@ class Call:
 
         Args:
             op: the component's name, as its path has it.
-            inputs: what was passed, by argument name; kept by reference.
+            inputs: what was passed, by argument name; kept by reference. A call, or a list with
+                calls in it, stands for what that call has returned; a node for itself.
             parameters: what the component reads of its own, by slot name.
             description: what the component does, for a model to read.
         """

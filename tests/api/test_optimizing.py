@@ -1,5 +1,8 @@
 import asyncio
+import contextlib
+import sqlite3
 import threading
+import time
 
 import pytest
 
@@ -337,3 +340,38 @@ def test_training_examples_that_equal_validation_examples_are_learnt_from(agent,
     again = [{"x": i, "y": 2 * i} for i in (1, 2, 3)] * 15
     run = tb.optimize(agent, again, metric, llm=teacher, optimizer="optoprime", progress=False)
     assert run.verdict == "better"
+
+
+class Slow(tb.Module):
+    """An agent that never answers some questions."""
+
+    def __init__(self):
+        self.prompt = tb.node("p", trainable=True, name="prompt")
+        self.started = asyncio.Event()
+
+    async def forward(self, question):
+        if question:
+            self.started.set()
+        await asyncio.sleep(0 if question == 0 else 3600)
+        return f"{self.prompt.data} {question}"
+
+
+async def test_a_cancelled_run_ends_at_once_and_keeps_what_was_finished(tmp_path):
+    agent, path = Slow(), tmp_path / "journal.sqlite"
+    work = asyncio.ensure_future(
+        tb.optimize_async(
+            agent, [{"question": n} for n in range(12)], lambda example, output: 1.0,
+            valset=[{"question": n} for n in range(3)], testset=[{"question": 5}],
+            llm=lambda messages: "", optimizer="opro", progress=False,
+            engine=tb.Engine(journal=path, concurrency=2),
+        )
+    )  # fmt: skip
+    await asyncio.wait_for(agent.started.wait(), 30)
+    work.cancel()
+    started = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert time.monotonic() - started < 10
+    with contextlib.closing(sqlite3.connect(path)) as journal:
+        (kept,) = journal.execute("select count(*) from evaluations").fetchone()
+    assert kept <= 1  # nothing that was given up

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import functools
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -78,6 +79,10 @@ class Rows:
         return len(self.examples)
 
 
+class GivenUp(BaseException):
+    """Nobody waits for an evaluation any more: it is no failure of the agent's."""
+
+
 class Evaluator:
     """Evaluates candidates of one agent.
 
@@ -102,10 +107,34 @@ class Evaluator:
         self.reused = 0
         self.changed: Callable[[], object] = _nobody
         self._pool = ThreadPoolExecutor(engine.concurrency, thread_name_prefix="trace_bridge")
+        self._awaited: set[Future[Any]] = set()
+        self._closed = False
 
     def close(self) -> None:
-        """Wait for what is running and end the threads."""
+        """End the threads; what a run that was given up still waits for is cancelled."""
+        self._closed = True
+        for future in list(self._awaited):  # the loop that runs it may be waiting for us here
+            future.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def wait(self, awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop) -> Any:
+        """What an awaitable gives on ``loop``, for a thread.
+
+        Raises:
+            GivenUp: the run was cancelled meanwhile.
+        """
+        future = asyncio.run_coroutine_threadsafe(_awaited(awaitable), loop)
+        self._awaited.add(future)
+        if self._closed:
+            future.cancel()
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError as error:
+            if self._closed:
+                raise GivenUp from error
+            raise  # the agent's own doing
+        finally:
+            self._awaited.discard(future)
 
     def cost(self, state: Mapping[str, object], rows: Rows, indices: Sequence[int]) -> int:
         """How many evaluations this would count that were not counted yet."""
@@ -209,7 +238,7 @@ class _Work:
 
     def wait(self, awaitable: Awaitable[Any]) -> Any:
         """Run an awaitable on the run's event loop, in this thread's context."""
-        return asyncio.run_coroutine_threadsafe(_awaited(awaitable), self.loop).result()
+        return self.evaluator.wait(awaitable, self.loop)
 
     def run(self) -> Evaluation:
         """Evaluate; what succeeds is journaled here, so that an interrupted run keeps it too."""

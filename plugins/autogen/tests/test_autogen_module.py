@@ -1,0 +1,361 @@
+"""What a team could learn, how copies of it run, and what becomes of the values."""
+
+import asyncio
+import json
+
+import pytest
+import trace_bridge_autogen
+from autogen_agentchat.agents import AssistantAgent, BaseChatAgent
+from autogen_agentchat.base import Response, Team
+from autogen_agentchat.conditions import MaxMessageTermination
+from autogen_agentchat.messages import TextMessage
+from autogen_agentchat.teams import MagenticOneGroupChat, RoundRobinGroupChat, SelectorGroupChat
+from autogen_core.tools import FunctionTool
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from autogen_ext.models.replay import ReplayChatCompletionClient
+from autogen_test_tools import ScriptClient
+from trace_bridge_autogen import AutoGenModule
+
+import trace_bridge
+
+TWO = "You are {}.\n\nPlan: wait and see.\n\nBe brief."
+
+
+def pair(client=None, **more):
+    client = client or ScriptClient()
+    agents = [
+        AssistantAgent(name, client, system_message=TWO.format(name), description=f"{name} acts")
+        for name in ("alice", "bob")
+    ]
+    return RoundRobinGroupChat(
+        agents, name="home", termination_condition=MaxMessageTermination(3), **more
+    )
+
+
+def look(place: str) -> str:
+    """Look."""
+    return f"saw {place}"
+
+
+# slots
+
+
+def test_paths_kinds_and_defaults():
+    module = AutoGenModule(pair())
+    assert {path: p.kind for path, p in module.named_parameters() if "alice" in path} == {
+        "home/alice:system_message": "text",
+        "home/alice:plan": "prompt",
+        "home/alice:description": "description",
+        "home/alice:reflect_on_tool_use": "value",
+        "home/alice:max_tool_iterations": "number",
+    }
+    assert module.default_paths() == ["home/alice:plan", "home/bob:plan"]
+    assert module.state_dict()["home/alice:plan"] == "wait and see."
+    assert module.state_dict()["home/alice:system_message"] == (
+        "You are alice.\n\nPlan: {plan}\n\nBe brief."
+    )
+
+
+def test_a_part_and_the_rest_of_a_message_are_changed_apart():
+    module = AutoGenModule(pair())
+    changed = {
+        "home/alice:plan": "look around",
+        "home/alice:system_message": "I am alice.\n\nPlan: {plan}\n\nSo long.",
+    }
+    made = module.export(changed)
+    text = made._participants[0]._system_messages[0].content
+    assert text == "I am alice.\n\nPlan: look around\n\nSo long."
+    assert AutoGenModule(made).state_dict() | changed == AutoGenModule(made).state_dict()
+    refused = dict(module.named_parameters())["home/alice:system_message"].refusal
+    assert "must have Plan:, {plan} once" in refused("I am alice.")
+    assert "nothing but {plan} after Plan:" in refused("Plan: {plan} and more")
+    assert refused(changed["home/alice:system_message"]) is None
+
+
+def test_other_markers_and_attributes_that_the_user_names():
+    agent = AssistantAgent("alice", ScriptClient(), system_message="Style: dry\n\nPlan: none")
+    agent.mood = "calm"
+    module = AutoGenModule(agent, spans={"style": "Style:"}, attributes={"alice": "mood"})
+    state = module.state_dict()
+    assert state["alice:style"] == "dry"
+    assert state["alice:mood"] == "calm"
+    assert "alice:plan" not in state
+    with pytest.raises(LookupError, match="there is no alise; there are: alice"):
+        AutoGenModule(agent, attributes={"alise": "mood"})
+
+
+async def test_a_marker_in_braces_is_filled_in():
+    client = ScriptClient()
+    agent = AssistantAgent("alice", client, system_message="Do this: {plan}!")
+    module = AutoGenModule(agent)
+    assert module.state_dict()["alice:plan"] == ""
+    with module.using({"alice:plan": "sing"}):
+        await module.run({"task": "go"})
+    assert client.prompts[0][0] == "Do this: sing!"
+
+
+def test_tools_and_code():
+    tool = FunctionTool(look, description="Looks.")
+    agent = AssistantAgent("alice", ScriptClient(), tools=[tool])
+    state = AutoGenModule(agent).state_dict()
+    assert state["alice/tools/look:description"] == "Looks."
+    assert state["alice/tools/look:code"].startswith("def look(place: str)")
+    code = state["alice/tools/look:code"].replace("saw", "found")
+    caged = AutoGenModule(agent).export({"alice/tools/look:code": code})
+    with pytest.raises(trace_bridge.UnsafeCodeError, match="unsafe=True"):
+        caged._workbench[0]._tools[0]._func("x")
+    made = AutoGenModule(agent, unsafe=True).export({"alice/tools/look:code": code})
+    assert made._workbench[0]._tools[0]._func("x") == "found x"
+    assert tool._func("x") == "saw x"
+
+
+def test_templates_keep_their_fields():
+    team = SelectorGroupChat(pair()._participants, ScriptClient(), name="home")
+    prompt = dict(AutoGenModule(team).named_parameters())["home:selector_prompt"]
+    assert "must keep" in prompt.refusal("Choose somebody.")
+    assert "nothing is filled in there" in prompt.refusal(f"{prompt.base} {{more}}")
+    assert prompt.refusal(f"{prompt.base} {{{{braces}}}}") is None
+
+
+async def test_magentics_prompts_reach_its_model_and_an_exported_team():
+    client = ScriptClient(lambda messages, tools: "{}")
+    team = MagenticOneGroupChat(pair()._participants, client, name="home")
+    module = AutoGenModule(team)
+    path = "home:task_ledger_facts_prompt"
+    assert path in module.default_paths()
+    with (
+        module.using({path: "Just the facts of {task}."}),
+        pytest.raises(KeyError),
+    ):
+        await module.run({"task": "life"})
+    assert client.prompts[0] == ["Just the facts of life."]
+    client.prompts.clear()
+    made = module.export({path: "Facts of {task}, please."})
+    with pytest.raises(KeyError):
+        await made.run(task="life")
+    assert client.prompts[0] == ["Facts of life, please."]
+    client.prompts.clear()
+    with pytest.raises(KeyError):
+        await team.run(task="life")
+    assert client.prompts[0][0].startswith("Below I will present you a request.")
+
+
+# runs
+
+
+async def test_runs_do_not_touch_the_team_nor_one_another():
+    client = ReplayChatCompletionClient(["one", "two", "three"])
+    module = AutoGenModule(pair(client))
+    results = await asyncio.gather(*(module.run({"task": "go"}) for _ in range(3)))
+    assert [[m.content for m in r.messages] for r in results] == [["go", "one", "two"]] * 3
+    assert client._current_index == 0
+    assert not module.agent._initialized
+
+
+async def test_a_team_that_has_run_is_copied_too():
+    team = pair()
+    first = await team.run(task="go")
+    result = await AutoGenModule(team).run({"task": "go"})
+    assert len(result.messages) == len(first.messages)
+    with pytest.raises(AssertionError):  # it goes on from what was said
+        assert result.messages[1].content == first.messages[1].content
+
+
+async def test_a_function_that_makes_the_team():
+    made = []
+
+    def make():
+        made.append(pair())
+        return made[-1]
+
+    module = AutoGenModule(make)
+    with module.using({"home/alice:plan": "go first"}):
+        await module.run({"task": "go"})
+    assert "go first" in made[-1]._participants[0]._system_messages[0].content
+    exported = module.export({"home/bob:plan": "go last"})
+    assert "go last" in exported._participants[1]._system_messages[0].content
+    with pytest.raises(TypeError, match="take run.export"):
+        module.apply({"home/bob:plan": "x"})
+    with pytest.raises(TypeError, match="record the agent that you call"), module.attached():
+        pass
+
+
+async def test_an_object_that_runs_a_team():
+    class Desk:
+        def __init__(self):
+            self.team = pair()
+            self.log = []
+
+        async def run(self, task):
+            result = await self.team.run(task=f"Please: {task}")
+            return result.messages[-1].content
+
+    desk = Desk()
+    run = trace_bridge_autogen.wrap(desk)
+    assert isinstance(run, AutoGenModule)
+    assert "Desk/home/alice:plan" in run.state_dict()
+    assert str(await run.run({"task": "go"})).startswith("said")
+    assert not desk.team._initialized
+
+
+class Hanging(BaseChatAgent):
+    """Never answers."""
+
+    @property
+    def produced_message_types(self):
+        return (TextMessage,)
+
+    async def on_messages(self, messages, cancellation_token):
+        await asyncio.sleep(3600)
+        return Response(chat_message=TextMessage(content="late", source=self.name))
+
+    async def on_reset(self, cancellation_token):
+        pass
+
+
+async def test_a_cancelled_run_leaves_no_task_behind():
+    team = RoundRobinGroupChat([Hanging("sloth", "slow")], name="home", max_turns=1)
+    module = AutoGenModule(team)
+    before = asyncio.all_tasks()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(module.run({"task": "go"}), 0.2)
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+    again = await AutoGenModule(pair()).run({"task": "go"})
+    assert again.messages
+
+
+async def test_the_error_of_a_team_is_the_original_one():
+    class BrokenError(Exception):
+        pass
+
+    def script(messages, tools):
+        raise BrokenError("no luck")
+
+    module = AutoGenModule(pair(ScriptClient(script)))
+    with trace_bridge_autogen.instrument(), pytest.raises(BrokenError, match="no luck"):
+        await module.run({"task": "go"})
+
+
+@pytest.mark.parametrize(
+    ("example", "match"),
+    [
+        ({"question_": "x"}, "an example needs a task: .* has question_"),
+        ({"task": 3}, "a task is a text, a message or a list of messages, not int"),
+    ],
+)
+async def test_examples_without_a_task(example, match):
+    with pytest.raises(ValueError, match=match):
+        await AutoGenModule(pair()).run(example)
+
+
+def test_messages_are_encoded_without_their_chance():
+    module = AutoGenModule(pair())
+    one, other = (
+        module.encode({"task": TextMessage(content="go", source="user"), "label": 1})
+        for _ in range(2)
+    )
+    assert one == other
+    assert json.loads(json.dumps(one)) == one
+
+
+def test_fingerprints_are_the_same_in_each_process_and_follow_settings():
+    def client(temperature):
+        return OpenAIChatCompletionClient(
+            model="gpt-4o", api_key="secret-key", temperature=temperature
+        )
+
+    prints = [AutoGenModule(pair(client(t))).fingerprint() for t in (0.5, 0.5, 1)]
+    assert prints[0] == prints[1] != prints[2]
+    assert "secret" not in json.dumps(prints)
+    assert {"class": "OpenAIChatCompletionClient", "model": "gpt-4o", "temperature": 1} in (
+        prints[2]["models"]
+    )
+
+
+# values
+
+
+async def test_apply_reaches_a_team_that_has_run():
+    client = ScriptClient(lambda messages, tools: "bob")
+    team = SelectorGroupChat(
+        pair()._participants, client, name="home", allow_repeated_speaker=True,
+        termination_condition=MaxMessageTermination(2),
+    )  # fmt: skip
+    await team.run(task="go")
+    module = AutoGenModule(team)
+    prompt = f"{module.state_dict()['home:selector_prompt']} Well?"
+    module.apply({"home:selector_prompt": prompt, "home/bob:description": "bob rests"})
+    client.prompts.clear()
+    await team.run(task="go on")
+    assert "Well?" in client.prompts[0][0]
+    assert "bob: bob rests" in client.prompts[0][0]
+
+
+async def test_an_overlay_is_not_baked_into_managers():
+    """The first run of a team makes its manager, which copies what the team holds then."""
+    client = ScriptClient(lambda messages, tools: "bob")
+    team = SelectorGroupChat(
+        pair()._participants, client, name="home", allow_repeated_speaker=True,
+        termination_condition=MaxMessageTermination(2),
+    )  # fmt: skip
+    module = AutoGenModule(team)
+    path = "home:selector_prompt"
+    other = f"{module.state_dict()[path]} Well?"
+    with module.attached(), module.using({path: other, "home/bob:description": "bob rests"}):
+        await team.run(task="go")
+    assert "Well?" in client.prompts[0][0]
+    assert "bob: bob rests" in client.prompts[0][0]
+    client.prompts.clear()
+    await team.run(task="go on")
+    assert "Well?" not in client.prompts[0][0]
+    assert "bob: bob acts" in client.prompts[0][0]
+
+
+def test_export_as_a_component():
+    client = OpenAIChatCompletionClient(model="gpt-4o", api_key="secret-key")
+    document = AutoGenModule(pair(client)).export({"home/bob:plan": "go last"}, "component")
+    assert "secret-key" not in json.dumps(document)
+    again = Team.load_component(json.loads(json.dumps(document)))
+    assert "go last" in again._participants[1]._system_messages[0].content
+    with pytest.raises(ValueError, match="exports as itself, or 'component'"):
+        AutoGenModule(pair(client)).export({}, "yaml")
+    with pytest.raises(ValueError, match="cannot write as JSON"):
+        AutoGenModule(pair()).export({}, "component")
+
+
+# the hooks
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        lambda example, result: float(len(result.messages) == 3),
+        lambda result: float(len(result.messages) == 3),
+        lambda result, example: float(len(result.messages) == 3 and "task" in example),
+    ],
+)
+def test_metrics_in_every_order(metric):
+    def proposer(messages):
+        return '<variable name="home_alice_plan">nothing new</variable>'
+
+    run = trace_bridge.optimize(
+        pair(), [{"task": f"go {n}"} for n in range(12)], metric, llm=proposer, progress=False,
+        optimizer="optoprime", trainable=["home/alice:plan"],
+        engine=trace_bridge.Engine(journal=None),
+    )  # fmt: skip
+    assert run.verdict == "no reliable gain"
+    assert run.record.trials[0].score == 1
+
+
+async def test_a_client_proposes():
+    client = ScriptClient(lambda messages, tools: f"heard {messages[-1].content}")
+    llm = trace_bridge_autogen.llm(client)
+    reply = await trace_bridge.complete(llm, [{"role": "user", "content": "hello"}])
+    assert reply.text == "heard hello"
+    assert reply.usage.prompt_tokens == 7
+    assert trace_bridge_autogen.llm("gpt-4o") is None
+
+
+def test_doctor_names_what_there_is():
+    assert "no system message" in AutoGenModule(Hanging("sloth", "slow")).nothing_to_train()

@@ -1,0 +1,162 @@
+"""Where an agent's parameters lie: the places of a walk, and how values are written there."""
+
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.teams import BaseGroupChat
+
+from trace_bridge import Parameter, revised
+from trace_bridge_autogen.copies import copied, describe, renew
+from trace_bridge_autogen.discovery import Found, walk
+from trace_bridge_autogen.slots import CONSTANT, Place, Reader, attribute_of, slots_of
+
+_REMEDY = "AutoGenModule(agent, unsafe=True)"
+
+
+class Layout:
+    """What was found in an agent.
+
+    Args:
+        agent: an agent, team, object that holds some, or function that makes one.
+        spans: by the name of a slot, the marker after which a part of a system message stands.
+        attributes: what else is a slot: attribute names by globs-free paths (``"home/alice"``).
+        unsafe: run changed code in this process.
+    """
+
+    def __init__(
+        self, agent: object, spans: Mapping[str, str], attributes: Mapping[str, str], *,
+        unsafe: bool = False,
+    ) -> None:  # fmt: skip
+        self.agent = agent
+        self.unsafe = unsafe
+        self.factory = _is_factory(agent)
+        self.found: list[Found] = list(walk(cast("Any", agent)() if self.factory else agent))
+        self.position = {id(item.value): at for at, item in enumerate(self.found)}
+        self.places = list(_unique(self._all(spans, attributes)))
+        self.parameters: dict[str, Parameter] = {}
+        self._read: dict[int, list[Place]] = defaultdict(list)
+        for place in self.places:
+            self._read[self.position[id(place.consumer)]].append(place)
+        self._held: dict[tuple[int, str], list[Place]] = defaultdict(list)
+        for place in self.places:
+            self._held[self.position[id(place.owner)], place.attribute].append(place)
+        self._tools: dict[int, list[int]] = defaultdict(list)
+        for at, item in enumerate(self.found):
+            if "tools" in item.owners[-2:-1] or "handoffs" in item.owners[-2:-1]:
+                self._tools[self.position.get(id(item.parent), -1)].append(at)
+
+    def _all(self, spans: Mapping[str, str], attributes: Mapping[str, str]) -> Iterator[Place]:
+        named = dict(attributes)
+        for item in self.found:
+            yield from slots_of(item, spans)
+            path = "/".join(item.owners)
+            if path in named:
+                yield attribute_of(item, named.pop(path))
+        if named:
+            there = ", ".join("/".join(item.owners) for item in self.found)
+            msg = f"there is no {', '.join(sorted(named))}; there are: {there}"
+            raise LookupError(msg)
+
+    def connect(self, parameters: Mapping[str, Parameter]) -> None:
+        """Tell which parameter belongs to which place."""
+        self.parameters = dict(parameters)
+
+    def op(self, at: int) -> str:
+        """What an object is called in the graph."""
+        return "/".join(self.found[at].owners)
+
+    def read(self, at: int, *readers: Reader) -> list[Place]:
+        """The places that calls of the object read, of these kinds."""
+        return [place for place in self._read[at] if place.reader in readers]
+
+    def held(self, at: int, attribute: str) -> list[Place]:
+        """The places that an attribute of the object holds."""
+        return self._held.get((at, attribute), [])
+
+    def tools(self, at: int, names: Collection[str]) -> list[Place]:
+        """The places that are read when an agent's model is sent tools of these names."""
+        return [
+            place
+            for tool in self._tools[at]
+            if getattr(self.found[tool].value, "name", None) in names
+            for place in self.read(tool, "tool")
+        ]
+
+    def of(self, places: Sequence[Place], at: int) -> dict[str, Parameter]:
+        """The parameters of places, by what they are called at the object that reads them."""
+        own = self.op(at)
+        named: dict[str, Parameter] = {}
+        for place in places:
+            owner, _, slot = place.path.rpartition(":")
+            inner = owner.removeprefix(own).strip("/").replace("/", ".")
+            named[f"{inner}.{slot}" if inner else slot] = self.parameters[place.path]
+        return named
+
+    def fresh(self, state: Mapping[str, object]) -> list[Any]:
+        """The objects of a copy that holds ``state``, in the order of ``found``; the agent first.
+
+        Raises:
+            TypeError: the agent cannot be copied.
+            ValueError: a factory made something of another shape than before.
+        """
+        if self.factory:
+            made = list(walk(cast("Any", self.agent)()))
+            if [item.owners for item in made] != [item.owners for item in self.found]:
+                msg = "the function that makes the agent must make the same each time"
+                raise ValueError(msg)
+            objects = [item.value for item in made]
+        else:
+            _, memo = copied(self.agent)
+            objects = [memo.get(id(item.value), item.value) for item in self.found]
+        self.write(objects, state)
+        for value in objects:
+            if isinstance(value, BaseGroupChat):
+                if not self.factory:
+                    renew(value)
+                describe(value)
+        return objects
+
+    def write(self, objects: Sequence[Any], state: Mapping[str, object]) -> None:
+        """Write what ``state`` changes into objects like those found."""
+        for place in self.places:
+            value = state.get(place.path)
+            if place.path not in state or value == place.get():
+                continue
+            owner = objects[self.position[id(place.owner)]]
+            if place.attribute == CONSTANT:
+                place.put(owner, value)
+            else:
+                present = getattr(owner, place.attribute)
+                setattr(owner, place.attribute, self.encoded(place, present, value))
+
+    def encoded(self, place: Place, present: Any, value: object) -> Any:
+        """``present``, what a place's attribute is now, with another value.
+
+        Raises:
+            UnsafeCodeError: for changed code, unless this is ``unsafe``.
+        """
+        if place.kind == "code":
+            return revised(present, str(value), unsafe=self.unsafe, remedy=_REMEDY)
+        return place.encode(present, value)
+
+
+def _is_factory(agent: object) -> bool:
+    return callable(agent) and not isinstance(agent, (type, BaseChatAgent, BaseGroupChat))
+
+
+def _unique(places: Iterator[Place]) -> Iterator[Place]:
+    """Places with paths that differ: two of one name (a tool that two hold) are numbered."""
+    import dataclasses
+
+    count: dict[str, int] = defaultdict(int)
+    for place in places:
+        count[place.path] += 1
+        again = count[place.path]
+        path = place.path if again == 1 else f"{place.path}#{again}"
+        yield place if again == 1 else dataclasses.replace(place, path=path)

@@ -1,0 +1,174 @@
+"""An AutoGen agent or team as a Module: what it could learn, and how it runs."""
+
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.teams import BaseGroupChat
+from autogen_core.models import ChatCompletionClient
+
+from trace_bridge import JSON, AgentModule, Recorder, Slot, current_call
+from trace_bridge_autogen import examples
+from trace_bridge_autogen.copies import describe
+from trace_bridge_autogen.ending import run_to_end
+from trace_bridge_autogen.fingerprint import clients, fingerprint
+from trace_bridge_autogen.layout import Layout
+from trace_bridge_autogen.managers import renew_manager
+from trace_bridge_autogen.overlay import overlaid
+from trace_bridge_autogen.running import Attached
+
+
+class AutoGenModule(AgentModule[Any]):
+    """A Module over an agent, a team, an object that runs some, or a function that makes one.
+
+    Each run executes a copy of its own that holds the current values, with a runtime of its own;
+    clients of models are shared. A function without parameters is called for each run instead.
+
+    Args:
+        agent: what has ``run(task=)``, or a function that makes it.
+        spans: by a slot's name, the marker after which a part of a system message stands, up to the
+            next empty line; ``{"plan": "Plan:"}`` where a message has that.
+        attributes: further slots: by an object's path, an attribute (``{"home/alice": "mood"}``).
+        unsafe: run code that a model has written in this process. Without it, changed code needs a
+            code runner, and raises UnsafeCodeError where there is none.
+
+    Raises:
+        LookupError: a path in ``attributes`` does not exist; the message names those that do.
+    """
+
+    framework = "autogen"
+
+    def __init__(
+        self, agent: Any, *, spans: Mapping[str, str] | None = None,
+        attributes: Mapping[str, str] | None = None, unsafe: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(agent)
+        self.layout = Layout(agent, spans or {}, attributes or {}, unsafe=unsafe)
+        self.layout.connect(dict(self.named_parameters()))
+
+    def slots(self) -> Sequence[Slot]:
+        """Prompts, plans, descriptions, tools, handoffs, routing, memories, numbers."""
+        return self.layout.places
+
+    def nothing_to_train(self) -> str:
+        """Why there is no slot."""
+        return (
+            "no system message, prompt, description or tool was found in it; name an attribute:"
+            " AutoGenModule(agent, attributes={'path': 'attribute'})"
+        )
+
+    def run(self, example: Any) -> Awaitable[object]:
+        """Run a copy on a task; the TaskResult."""
+        return self._run(example)
+
+    async def _run(self, example: Any) -> object:
+        task = examples.task_of(example)
+        objects = self.layout.fresh(self.state_dict())
+        where = Attached(self.layout, objects, live=False)
+        with self._recording(example), where.entered():
+            try:
+                result = await run_to_end(objects, task)
+            except Exception as error:
+                failure = where.failure(error)
+                if failure is None or failure is error:
+                    raise
+                raise failure from error
+            refused = where.failure()
+            if refused is not None:
+                raise refused
+            return result
+
+    def _recording(self, example: Any) -> AbstractContextManager[object]:
+        """Seams work while something is recorded."""
+        if current_call() is not None:
+            return nullcontext()
+        return Recorder(self.inputs(example)).recording()
+
+    @contextmanager
+    def attached(self) -> Generator[None]:
+        """A context in which calls of the agent itself read this module's parameters.
+
+        Raises:
+            TypeError: the agent is a function that makes one: record what it made.
+        """
+        if self.layout.factory:
+            msg = "this is a function that makes an agent: record the agent that you call"
+            raise TypeError(msg)
+        where = Attached(self.layout, [item.value for item in self.layout.found], live=True)
+        with overlaid(self.layout), where.entered():
+            yield
+
+    def inputs(self, example: Any) -> Mapping[str, object]:
+        """The task."""
+        return {"task": examples.task_of(example)}
+
+    def encode(self, example: Any) -> JSON:
+        """The example as JSON."""
+        return examples.encode(example)
+
+    def models(self) -> Sequence[object]:
+        """The clients in the agent."""
+        return [c for c in clients(self.layout) if isinstance(c, ChatCompletionClient)]
+
+    def fingerprint(self) -> Mapping[str, object]:
+        """Code, structure, models and versions."""
+        return {"framework": self.framework, **fingerprint(self.layout)}
+
+    def apply(self, state: Mapping[str, object]) -> None:
+        """Write ``state`` into the user's objects, and make it this module's values.
+
+        Teams that have run already follow, too.
+
+        Raises:
+            TypeError: the agent is a function that makes one; use ``export``.
+            UnsafeCodeError: for changed code, unless this is ``unsafe``.
+        """
+        if self.layout.factory:
+            msg = "a function that makes an agent cannot be written to: take run.export()"
+            raise TypeError(msg)
+        self.resolve(state)
+        objects = [item.value for item in self.layout.found]
+        self.layout.write(objects, state)
+        for value in objects:
+            if isinstance(value, BaseGroupChat):
+                describe(value)
+                renew_manager(value)
+        self.load_state_dict(state)
+
+    def export(self, state: Mapping[str, object], format: str = "") -> object:  # noqa: A002
+        """A copy of the agent with ``state``, which needs no trace_bridge to run.
+
+        Args:
+            state: values by path.
+            format: ``"component"`` for the JSON of AutoGen Studio and ``load_component``, as a
+                dict; keys of clients are masked in it.
+
+        Raises:
+            ValueError: an unknown format, or something in the agent that is no component.
+        """
+        if format not in ("", "component"):
+            msg = f"unknown format {format!r}: an AutoGen agent exports as itself, or 'component'"
+            raise ValueError(msg)
+        self.resolve(state)
+        agent = self.layout.fresh(state)[0]
+        return _component(agent) if format else agent
+
+
+def _component(agent: Any) -> dict[str, Any]:
+    if not isinstance(agent, (BaseChatAgent, BaseGroupChat)):
+        msg = f"{type(agent).__qualname__} is no component of AutoGen: export without a format"
+        raise ValueError(msg)  # noqa: TRY004 (the format is wrong for it)
+    try:
+        return json.loads(agent.dump_component().model_dump_json())
+    except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+        msg = (
+            f"{type(agent).__qualname__} holds something that AutoGen cannot write as JSON"
+            f" ({error}): export without a format"
+        )
+        raise ValueError(msg) from error

@@ -13,6 +13,8 @@ $(OLDEST)/%: PINS := constraints-oldest.txt
 $(VENV)/%: GROUPS := --group newest
 # Twice quiet: warnings about somebody's package index do not help here; errors are still shown.
 PIP := python -m pip install -qq
+# As many processes as there are cores, but each may start an embedded model of its own.
+PYTEST := python -m pytest --numprocesses auto --maxprocesses 4
 
 .NOTPARALLEL:  # the stamps share one environment
 .PHONY: help demo test check check-all static coverage readme constraints benchmark-core clean
@@ -30,14 +32,14 @@ demo: $(VENV)/.demo $(VENV)/.model
 	@$(VENV)/bin/python -m examples.demo
 
 test: $(VENV)/.test $(VENV)/.model
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/$(PYTEST)
 
 check: static test
 
 check-all: static $(VENV)/.model $(OLDEST)/.test $(OLDEST)/.model
-	@$(VENV)/bin/python -m pytest -m ""
+	@$(VENV)/bin/$(PYTEST) -m ""
 	@echo "The same with the oldest dependencies, whose own warnings nobody will mend:"
-	@$(OLDEST)/bin/python -m pytest -m "" -W ignore
+	@$(OLDEST)/bin/$(PYTEST) -m "" -W ignore
 
 static: $(VENV)/.test
 	@$(VENV)/bin/ruff check --quiet

@@ -189,6 +189,19 @@ def test_an_unreachable_model_is_named_and_what_was_paid_is_kept(run, agent, mon
     assert not set(half.asked[: len(paid)]) & set(paid)
 
 
+def test_after_a_model_has_failed_for_good_nobody_else_asks_it(run, agent):
+    class Down(type(agent)):
+        def forward(self, x):
+            with tb.model_call("down"):
+                self.asked.append(x)
+                raise ConnectionError("refused")
+
+    down = Down()
+    with pytest.raises(tb.ModelUnavailableError, match="ConnectionError: refused"):
+        run(agent=down, engine=tb.Engine(concurrency=2, retries=0))
+    assert len(down.asked) <= 2
+
+
 def test_an_optimizer_whose_model_fails_returns_the_best_so_far(run):
     def broken(messages):
         raise ConnectionError("no network")
@@ -340,6 +353,73 @@ def test_training_examples_that_equal_validation_examples_are_learnt_from(agent,
     again = [{"x": i, "y": 2 * i} for i in (1, 2, 3)] * 15
     run = tb.optimize(agent, again, metric, llm=teacher, optimizer="optoprime", progress=False)
     assert run.verdict == "better"
+
+
+class Eight(tb.Optimizer):
+    """Proposes the words 0 to 7 (or ``word`` eight times), which race at once."""
+
+    name = "eight"
+
+    def __init__(self, word=None):
+        super().__init__()
+        self.word = word
+
+    def plan(self, history):
+        return tb.StepPlan(self.name, minibatch=1, proposals=8, gated=False)
+
+    async def propose(self, subgraphs, parameters, history, n=1):
+        [prompt] = parameters
+        words = [str(i) if self.word is None else self.word for i in range(n)]
+        return [tb.Proposal((tb.judge_change(prompt, word),), "", self.name) for word in words]
+
+
+@tb.bundle
+def said(prompt, x, asked):
+    with tb.model_call("pretended"):
+        asked(prompt, x)
+    return prompt
+
+
+class Sayer(tb.Module):
+    """Says its prompt; ``asked`` is told of each model call."""
+
+    def __init__(self, asked):
+        self.prompt = tb.node("original", trainable=True)
+        self.asked = asked
+
+    def forward(self, x):
+        return said(self.prompt, x, self.asked)
+
+
+def race(asked, optimizer):
+    """Eight candidates on twelve validation rows: four of them in the first round."""
+    return tb.optimize(
+        Sayer(asked), [{"x": 0}], lambda example, output: float(output == "5"),
+        valset=[{"x": i} for i in range(1, 13)], testset=[{"x": i} for i in range(20, 30)],
+        optimizer=optimizer, progress=False, engine=tb.Engine(concurrency=32, patience=1),
+    )  # fmt: skip
+
+
+def test_candidates_of_a_step_run_beside_each_other():
+    barrier = threading.Barrier(32)
+
+    def asked(prompt, x):
+        if prompt != "original" and x in range(1, 5):
+            barrier.wait(30)  # fails, and the candidate with it, if fewer come
+
+    found = race(asked, Eight())
+    assert found.verdict == "better"
+    assert found.best.state == {"self:prompt": "5"}
+    fates = [trial.fate for trial in found.trials]
+    assert fates[6] == "accepted"
+    assert fates.count("left behind in the race") == 6
+
+
+def test_equal_candidates_are_paid_once():
+    calls = []
+    found = race(lambda prompt, x: calls.append((prompt, x)), Eight("same"))
+    assert len(found.trials) == 9
+    assert len(calls) == len(set(calls)) == found.record.usage.calls
 
 
 class Slow(tb.Module):

@@ -8,7 +8,7 @@ import contextvars
 import functools
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -148,35 +148,46 @@ class Evaluator:
         ]
 
     async def evaluate(
-        self,
-        state: Mapping[str, object],
-        rows: Rows,
-        indices: Sequence[int],
+        self, state: Mapping[str, object], rows: Rows, indices: Sequence[int]
     ) -> list[Evaluation]:
-        """Evaluate a candidate on some examples, all repeats of each averaged, in their order.
+        """Evaluate one candidate; see ``evaluate_all``."""
+        return (await self.evaluate_all([state], rows, indices))[0]
 
-        All that was started is finished and journaled before an error leaves.
+    async def evaluate_all(
+        self, states: Sequence[Mapping[str, object]], rows: Rows, indices: Sequence[int]
+    ) -> list[list[Evaluation]]:
+        """Evaluate candidates beside each other on the same examples.
+
+        Gives one list for each candidate, in the order of ``indices``, with all repeats of an
+        example averaged. Before an error leaves, all that was started is finished and journaled;
+        nothing is started any more after the error.
 
         Raises:
             BudgetExhaustedError: the model calls do not suffice.
             ModelUnavailableError: a provider failed, again after the retries.
         """
-        values = self.module.resolve(state)
-        jobs = [
-            self._one(values, rows, index, repeat, key)
-            for index in indices
-            for repeat, key in enumerate(self._keys(state, rows, index))
-        ]
-        results = await asyncio.gather(*jobs, return_exceptions=True)
-        done: list[Evaluation] = []
-        for result in results:
+        values = [self.module.resolve(state) for state in states]
+        keys = [[self._keys(state, rows, index) for index in indices] for state in states]
+        turns = _Turns(self.engine.concurrency)
+        jobs: dict[str, Coroutine[Any, Any, Evaluation]] = {}
+        for number, of_state in enumerate(keys):
+            for index, of_example in zip(indices, of_state, strict=True):
+                for repeat, key in enumerate(of_example):
+                    if key not in jobs:  # equal candidates and equal examples share one
+                        job = functools.partial(self._one, values[number], rows, index, repeat, key)
+                        jobs[key] = turns.take(job)
+        results = await asyncio.gather(*jobs.values(), return_exceptions=True)
+        done: dict[str, Evaluation] = {}
+        for key, result in zip(jobs, results, strict=True):
             if isinstance(result, BaseException):
                 raise result
-            done.append(result)
+            done[key] = result
             if result.metric_failed:
                 self.notes.add(result.error)
-        size = self.engine.repeats
-        return [_averaged(done[at : at + size]) for at in range(0, len(done), size)]
+        return [
+            [_averaged([done[key] for key in of_example]) for of_example in of_state]
+            for of_state in keys
+        ]
 
     def subgraphs(
         self, evaluations: Sequence[Evaluation], parameters: Mapping[str, Parameter]
@@ -217,6 +228,29 @@ class Evaluator:
             " run again to go on."
         )
         raise ModelUnavailableError(msg) from error
+
+
+class _Turns:
+    """Lets some evaluations go on at once, and starts none after one has failed for good.
+
+    Args:
+        count: how many at once.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = asyncio.Semaphore(count)
+        self._failure: Exception | None = None
+
+    async def take(self, job: Callable[[], Awaitable[Evaluation]]) -> Evaluation:
+        """Do ``job`` when it is its turn; raises what it raises, or what an earlier one did."""
+        async with self._free:
+            if self._failure is not None:
+                raise self._failure
+            try:
+                return await job()
+            except Exception as error:
+                self._failure = error
+                raise
 
 
 class _Work:

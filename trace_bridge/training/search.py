@@ -213,11 +213,11 @@ class Search:
             self._enter(
                 f"step {step + 1}: {len(alive)} candidates on {indices[-1] + 1} validation rows"
             )
-            for number in alive:
-                state = {**self.current, **candidates[number].state}
-                found = await self.evaluator.evaluate(state, rows, indices)
-                scores[number].update(zip(indices, (e.score for e in found), strict=True))
-                spent[number] += _usage(found)
+            states = [{**self.current, **candidates[number].state} for number in alive]
+            found = await self.evaluator.evaluate_all(states, rows, indices)
+            for number, evaluations in zip(alive, found, strict=True):
+                scores[number].update(zip(indices, (e.score for e in evaluations), strict=True))
+                spent[number] += _usage(evaluations)
             alive.sort(key=lambda number: (-_mean(scores[number]), number))
             if rung < len(rungs) - 1:
                 alive = alive[: math.ceil(len(alive) / 2)]

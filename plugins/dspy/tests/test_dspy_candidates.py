@@ -52,6 +52,7 @@ def snapshot(program):
             len(item.history),
             [id(v) for k, v in vars(item).items() if k != "calls"],
             getattr(item, "calls", 0),
+            item.dump_state(),
         )
         for _, item in program.named_sub_modules()
         if isinstance(item, dspy.Module)
@@ -85,9 +86,15 @@ def expected(count):
 
 
 def test_thirty_two_threads_do_not_meet():
+    barrier = threading.Barrier(32)
+
+    def together(messages):
+        barrier.wait(30)  # all of them are in a first call, then all in a second
+        return echo(messages)
+
     program = Pair()
     module, before = DSPyModule(program), snapshot(program)
-    with dspy.context(lm=ScriptLM(echo)), ThreadPoolExecutor(32) as pool:
+    with dspy.context(lm=ScriptLM(together)), ThreadPoolExecutor(32) as pool:
         jobs = [pool.submit(contextvars.copy_context().run, _one, module, i) for i in range(32)]
         assert [job.result() for job in jobs] == expected(32)
     assert snapshot(program) == before

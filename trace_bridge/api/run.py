@@ -86,6 +86,10 @@ class TunedState:
 class Run:
     """One finished ``optimize``.
 
+    A framework may keep a run on the agent that came of it. So a copy of a run is the run itself;
+    and pickled, it becomes its summary, a string, which can be read where trace_bridge is not.
+    ``save`` is what keeps the values.
+
     Attributes:
         record: all that happened, as data.
         original: the values that the run started from, by path.
@@ -164,6 +168,15 @@ class Run:
 
     def __str__(self) -> str:
         return summary(self.record)
+
+    def __copy__(self) -> Run:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Run:
+        return self
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)
 
 
 def load(path: str | Path) -> TunedState:

@@ -1,14 +1,18 @@
 """``optimize`` on DSPy programs, end to end: scripted models that read their prompts."""
 
+import copy
+import inspect
 import json
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import dspy
 import pytest
 from dspy_test_tools import ScriptLM, question, system
+from trace_bridge_dspy import TraceBridge
 
 import trace_bridge as tb
 from trace_bridge.graph import Node
@@ -90,6 +94,52 @@ def test_instructions_are_optimized_and_the_program_is_not_written(optimize):
     assert program.history == program.reply.history == []
 
 
+class Marks(tb.Optimizer):
+    """Proposes eight instructions for the first of two predictors."""
+
+    name = "marks"
+
+    def plan(self, history):
+        return tb.StepPlan(self.name, minibatch=1, proposals=8, gated=False)
+
+    async def propose(self, subgraphs, parameters, history, n=1):
+        [find] = (p for p in parameters if p.name == "find:instructions")
+        changes = [tb.judge_change(find, f"MARK {number}") for number in range(n)]
+        return [tb.Proposal((change,), "", self.name) for change in changes]
+
+
+def test_thirty_two_evaluations_of_eight_candidates_run_at_once_on_one_program(examples):
+    barrier = threading.Barrier(32)
+
+    def model(messages):
+        if "[[ ## fact ## ]]\n" in messages[-1]["content"]:  # the second predictor hands it on
+            return {"answer": question(messages, "fact")}
+        mark, row = system(messages).partition("MARK ")[2][:1], question(messages)
+        if mark and row in first_rows:
+            barrier.wait(30)  # fails, and the candidate with it, if fewer come
+        return {"fact": f"{mark}/{row}"}
+
+    def fifth(example, pred):
+        outputs.append((pred.answer, example.question))
+        return float(pred.answer == f"5/{example.question}")
+
+    program, outputs = Pipeline(), []
+    first_rows = {example.question for example in examples[1:5]}
+    before = program.dump_state()
+    with dspy.context(lm=ScriptLM(model)):
+        run = tb.optimize(
+            program, examples[:1], fifth, valset=examples[1:13], testset=examples[13:30],
+            optimizer=Marks(), trainable=["*:instructions"], progress=False,
+            engine=tb.Engine(concurrency=32, patience=1, retries=0),
+        )  # fmt: skip
+    assert run.verdict == "better"
+    assert run.best.state["find:instructions"] == "MARK 5"
+    assert [t.number for t in run.trials if t.fate == "accepted"] == [6]
+    assert all(answer.partition("/")[2] == row for answer, row in outputs)  # nobody else's row
+    assert program.dump_state() == before
+    assert program.history == program.find.history == program.reply.history == []
+
+
 def test_broken_propagation_leaves_the_score_where_it_was(optimize, monkeypatch):
     monkeypatch.setattr("trace_bridge.training.evaluate.link", lambda recorder: Node("lost"))
     calls = []
@@ -122,6 +172,52 @@ def test_the_exported_program_answers_the_same(optimize):
         assert program(question="What is number 3?").answer == "fact 3 is blue"
 
 
+# What a user's own process has: the program, a model, and DSPy; trace_bridge cannot be imported.
+ELSEWHERE = """
+import json, sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0].startswith("trace_bridge"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+import dspy
+from dspy.utils.dummies import DummyLM
+
+class Pipeline(dspy.Module):
+    def __init__(self):
+        super().__init__()
+        self.find = dspy.Predict(dspy.Signature("question -> fact", "Look the fact up."))
+        self.reply = dspy.Predict(dspy.Signature("question, fact -> answer", "Say the fact."))
+
+    def forward(self, question):
+        fact = self.find(question=question).fact
+        return self.reply(question=question, fact=fact)
+
+class Model(DummyLM):
+    def _use_example(self, messages):
+        text = messages[-1]["content"]
+        if "[[ ## fact ## ]]\\n" not in text:
+            return "[[ ## fact ## ]]\\nfact 3 is blue\\n\\n[[ ## completed ## ]]"
+        loud = "capital letters" in messages[0]["content"]
+        said = "FACT 3 IS BLUE" if loud else "fact 3 is blue"
+        return f"[[ ## answer ## ]]\\n{said}\\n\\n[[ ## completed ## ]]"
+
+dspy.configure(lm=Model([], follow_examples=True))
+"""
+
+
+def elsewhere(script, *arguments):
+    """What ``script`` prints, as JSON, in such a process."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ELSEWHERE + textwrap.dedent(script), *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def test_a_saved_file_serves_dspy_alone_and_trace_bridge(optimize, tmp_path):
     run = optimize(Pipeline(), llm=proposer([]))
     path = run.save(tmp_path / "tuned.json")
@@ -129,29 +225,35 @@ def test_a_saved_file_serves_dspy_alone_and_trace_bridge(optimize, tmp_path):
     tb.load(path).apply(fresh)
     assert fresh.reply.signature.instructions == "Say the fact in capital letters."
     script = """
-        import json, sys
-        sys.modules["trace_bridge"] = None  # as if it were not installed
-        import dspy
-
-        class Pipeline(dspy.Module):
-            def __init__(self):
-                super().__init__()
-                self.find = dspy.Predict(dspy.Signature("question -> fact", "Look the fact up."))
-                self.reply = dspy.Predict(
-                    dspy.Signature("question, fact -> answer", "Say the fact.")
-                )
-
         program = Pipeline()
+        before = program(question="What is number 3?").answer
         program.load(sys.argv[1])
-        print(json.dumps([p.signature.instructions for p in program.predictors()]))
+        print(json.dumps([before, program(question="What is number 3?").answer]))
         """
-    output = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), str(path)],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    assert json.loads(output.splitlines()[-1]) == [
-        "Look the fact up.", "Say the fact in capital letters.",
-    ]  # fmt: skip
+    assert elsewhere(script, str(path)) == ["fact 3 is blue", "FACT 3 IS BLUE"]
+
+
+def test_a_whole_program_saved_by_dspy_needs_no_trace_bridge(examples, tmp_path):
+    tuner = TraceBridge(
+        shouted, optimizer="optoprime", llm=proposer([]), trainable=["*:instructions"],
+        engine=tb.Engine(concurrency=4),
+    )  # fmt: skip
+    with dspy.context(lm=ScriptLM(answers)):
+        better = tuner.compile(Pipeline(), trainset=examples, progress=False)
+    copied = copy.deepcopy(better)  # as BestOfN makes one
+    assert copied.detailed_results.verdict == "better"
+    here = sys.modules[Pipeline.__module__]  # which cannot be imported elsewhere
+    better.save(str(tmp_path), save_program=True, modules_to_serialize=[here])
+    script = """
+        program = dspy.load(sys.argv[1], **json.loads(sys.argv[2]))
+        answer = program(question="What is number 3?").answer
+        print(json.dumps([answer, program.detailed_results]))
+        """
+    known = inspect.signature(dspy.load).parameters  # 3.1 and newer want to be asked for it
+    options = {"allow_pickle": True} if "allow_pickle" in known else {}
+    answer, words = elsewhere(script, str(tmp_path), json.dumps(options))
+    assert answer == "FACT 3 IS BLUE"
+    assert words.startswith("better: 0.000 -> 1.000")
 
 
 def test_demonstrations_come_from_labels_and_need_no_model(examples):
@@ -227,10 +329,10 @@ def test_a_real_model_learns_from_demonstrations():
     )  # fmt: skip
     with dspy.context(lm=lm):
         run = tb.optimize(
-            namespace["Citation"](), examples[:30], namespace["exact"], valset=examples[30:42],
-            testset=examples[42:62], trainable=["*:demos"], optimizer=tb.Bootstrap(proposals=2),
-            budget=tb.Budget(evaluations=100), engine=tb.Engine(concurrency=server.slots),
-            progress=False,
+            namespace["Citation"](), examples[:30], namespace["exact"], valset=examples[30:38],
+            testset=examples[38:52], trainable=["*:demos"], optimizer=tb.Bootstrap(proposals=1),
+            budget=tb.Budget(evaluations=52),  # one step: 8 + 8 + 8, and 2 * 14 held out
+            engine=tb.Engine(concurrency=server.slots), progress=False,
         )  # fmt: skip
         assert run.verdict == "better"
         assert run.verdict.before <= 0.2

@@ -185,15 +185,7 @@ sys.meta_path.insert(0, Absent())
 import dspy
 from dspy.utils.dummies import DummyLM
 
-class Pipeline(dspy.Module):
-    def __init__(self):
-        super().__init__()
-        self.find = dspy.Predict(dspy.Signature("question -> fact", "Look the fact up."))
-        self.reply = dspy.Predict(dspy.Signature("question, fact -> answer", "Say the fact."))
-
-    def forward(self, question):
-        fact = self.find(question=question).fact
-        return self.reply(question=question, fact=fact)
+PIPELINE
 
 class Model(DummyLM):
     def _use_example(self, messages):
@@ -205,7 +197,7 @@ class Model(DummyLM):
         return f"[[ ## answer ## ]]\\n{said}\\n\\n[[ ## completed ## ]]"
 
 dspy.configure(lm=Model([], follow_examples=True))
-"""
+""".replace("PIPELINE", inspect.getsource(Pipeline))
 
 
 def elsewhere(script, *arguments):

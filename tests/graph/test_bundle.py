@@ -843,3 +843,21 @@ def _program(number):
         and second.data == f"{number} of {number}"
         and [parent.data for parent in first.parents] == [number, number, -number]
     )
+
+
+def test_an_error_gets_to_another_process():
+    @bundle
+    def looked_up(key):
+        if not key:
+            raise OSError(2, "is missing", "here")
+        return {}[key]
+
+    for key, kind in (("a", KeyError), ("", OSError)):
+        with pytest.raises(kind) as caught:
+            looked_up(node(key, trainable=True))
+        again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
+        assert isinstance(again, kind)
+        assert isinstance(again, ExecutionError)
+        assert (again.args, str(again)) == (caught.value.args, str(caught.value))
+        assert again.node.data == caught.value.node.data
+        assert again.original is caught.value.original

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import itertools
 import threading
 
 import pytest
@@ -586,3 +587,25 @@ def test_a_loop_may_send_results_into_a_call():
     with pytest.raises(StopIteration) as ended:
         call.send("!")
     assert (ended.value.value.data, reached(ended.value.value)) == ("p!", {p})
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda p: map(lambda number: number + p.data, [1, 2]),  # noqa: C417 (it is the point)
+        lambda p: filter(lambda number: number > p.data, [10, 11, 12]),
+        lambda p: zip([1, 2], (p.data for _ in range(2)), strict=True),
+        lambda p: itertools.starmap(lambda one, other: one + other + p.data, [(1, 2)]),
+    ],
+)
+def test_iterators_that_read_when_they_are_iterated(made):
+    class Agent(Module):
+        def forward(self):
+            return made(p)
+
+    p = node(10, trainable=True)
+    expected = list(made(p))
+    for run in (bundle(lambda: made(p)), Agent()):
+        items = list(run())
+        assert [item.data for item in items] == expected
+        assert items[-1].backward("x").parameters == (p,)

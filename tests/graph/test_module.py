@@ -1,3 +1,4 @@
+import collections
 import copy
 import dataclasses
 import functools
@@ -8,6 +9,7 @@ import pickle
 import sys
 import tempfile
 import threading
+import typing
 from pathlib import Path
 from typing import ClassVar
 
@@ -283,6 +285,28 @@ def test_a_copy_has_parameters_of_its_own_and_shares_what_cannot_be_copied():
     assert other.steps[1][1] is other.shared
     with other.using({"self:shared": "y"}):
         assert (other.act("!").data, module.act("!").data) == ("y!", "x!")
+
+
+class Pair(typing.NamedTuple):
+    one: object
+    other: object
+
+
+def test_a_copy_has_the_parameters_of_every_container_for_its_own():
+    class Holder(Module):
+        def __init__(self):
+            self.ordered = collections.OrderedDict(a=node(1, trainable=True))
+            self.default = collections.defaultdict(list, a=node(2, trainable=True))
+            self.pair = Pair(node(3, trainable=True), "plain")
+            self.plain = Pair(1, 2)
+
+    module = Holder()
+    other = module.copy()
+    other.load_state_dict({"ordered:a": 10, "default:a": 20, "pair:0": 30})
+    assert module.state_dict() == {"ordered:a": 1, "default:a": 2, "pair:0": 3}
+    assert type(other.ordered) is collections.OrderedDict
+    assert other.default["missing"] == []
+    assert (other.pair.other, other.plain is module.plain) == ("plain", True)
 
 
 def test_a_slotted_module_can_be_copied():

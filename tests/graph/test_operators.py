@@ -614,3 +614,37 @@ def test_each_user_finds_its_version():
         users.append(ask(w(), z))
         z[0] = number + 1
     assert [user.parents[1].data for user in users] == [[number] for number in range(50)]
+
+
+@bundle
+def plainly(value):
+    return repr(value)
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda item: collections.deque([0, item], maxlen=2),
+        lambda item: collections.OrderedDict(a=item),
+        lambda item: collections.defaultdict(list, a=item),
+        lambda item: slice(item, None),
+        lambda item: [collections.deque([{"a": item}])],
+    ],
+)
+def test_nodes_in_containers_of_the_standard_library(hold):
+    p = node(1, trainable=True)
+    assert plainly(hold(p)).data == repr(hold(1))
+    assert plainly(hold(p)).backward("x").parameters == (p,)
+    assert bundle(lambda: hold(p))().backward("x").parameters == (p,)
+
+
+def test_a_slice_may_have_nodes_for_its_ends():
+    values, start = node([1, 2, 3]), node(1, trainable=True)
+    assert values[start:].data == [2, 3]
+    assert values[start:].parents[1] is start
+
+
+def test_the_representation_of_a_list_of_nodes_is_a_read():
+    p = node("x", trainable=True)
+    for show in (lambda: f"{p!r}", lambda: f"{[p]}", lambda: str({"a": (p,)})):
+        assert bundle(show)().backward("x").parameters == (p,)

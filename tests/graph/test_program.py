@@ -27,6 +27,7 @@ def test_identifiers_are_unique_and_identifiers(names):
     assert all(name.isidentifier() and not keyword.iskeyword(name) for name in found)
     for parameter, name in zip(parameters, found, strict=True):
         assert program.parameter_named(name) is parameter
+        assert program.name_of(parameter) == name
 
 
 def test_names_that_upstream_ran_together_stay_apart():

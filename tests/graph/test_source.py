@@ -17,7 +17,7 @@ from trace_bridge.graph import (
     context,
     node,
 )
-from trace_bridge.graph.source import rebuild, signature_refusal, source_of
+from trace_bridge.graph.source import rebuild, revised, signature_refusal, source_of
 
 FACTOR = 2
 
@@ -205,6 +205,13 @@ async def test_a_runner_may_answer_for_a_coroutine_function():
         assert (await later(1)).peek() == "from the sandbox"
     finally:
         code_runner.reset(token)
+
+
+def test_a_revised_function_is_the_very_one_until_its_source_changes():
+    assert revised(scaled, source_of(scaled)) is scaled
+    assert revised(scaled, CHANGED, unsafe=True)(1) == FACTOR + 100
+    with pytest.raises(UnsafeCodeError, match="pass it=True to run"):
+        revised(scaled, CHANGED, remedy="it=True")(1)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trace_bridge.graph.bundle import Operator
 
 _SHORT = 4  # characters; a text below this stands in many values by chance
+_LAZY = frozenset({map, filter, zip})  # what they read, they read when somebody iterates
 
 
 class Running(ABC):
@@ -63,6 +64,8 @@ class Running(ABC):
         """What the caller gets of an output that may not be there yet."""
         if hasattr(type(output), "__await__"):
             return self.later(output)
+        if type(output) in _LAZY or type(output).__module__ == "itertools":
+            output = _run_through(cast("Iterable[object]", output))
         if isinstance(output, GeneratorType):
             return self.stream(cast("Generator[object, object, object]", output))
         if isinstance(output, AsyncGeneratorType):
@@ -72,8 +75,7 @@ class Running(ABC):
     async def later(self, output: object) -> object:
         """The result of what a coroutine function returns in the end."""
         try:
-            if hasattr(type(output), "__await__"):  # a code runner may give the value itself
-                output = await _Stepwise(self, cast("Awaitable[object]", output))
+            output = await _Stepwise(self, cast("Awaitable[object]", output))
         except Exception as error:  # noqa: BLE001 (it is raised again)
             self.fail(error)
         return self._last(output)
@@ -268,6 +270,10 @@ class ForwardCall(Running):
 
 def _edges(read: Iterable[Node]) -> list[Edge]:
     return [Edge(n, "", Evidence.ARGUMENT if n.trainable else Evidence.READ) for n in read]
+
+
+def _run_through(items: Iterable[object]) -> Generator[object]:
+    yield from items
 
 
 def _strings(value: object, inside: tuple[int, ...] = ()) -> Iterator[str]:

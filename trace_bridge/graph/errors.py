@@ -29,26 +29,44 @@ class ExecutionError(Exception):
         builtin = next(base for base in bases if base.__module__ == "builtins")
         try:
             raised = builtin.__new__(_error_class(type(error)), *error.args)
-            _copy_state(error, raised)
+            _restore(raised, _state(error))
         except TypeError:  # a class that is final, or made in another language (pydantic's)
             raised = builtin.__new__(_error_class(builtin), str(error))
         raised.node = node
         raised.original = error.original if isinstance(error, ExecutionError) else type(error)
         return raised
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # another process makes the class again; the node gets there as a leaf
+        return _remade, (type(self).__mro__[2], self.args, _state(self))
 
-def _copy_state(error: Exception, raised: Exception) -> None:
-    """Give ``raised`` the attributes of ``error``, also those that live in slots or in C."""
-    raised.args = error.args
+
+def _state(error: Exception) -> dict[str, object]:
+    """The attributes of ``error``, also those that live in slots or in C."""
+    state: dict[str, object] = {"args": error.args}
     for base in type(error).__mro__:
         for name, member in vars(base).items():
             if name.startswith("__") or not inspect.isdatadescriptor(member):
                 continue
             value = None if isinstance(member, property) else getattr(error, name, None)
             if value is not None:
-                with contextlib.suppress(AttributeError, TypeError):  # read-only
-                    setattr(raised, name, value)
-    raised.__dict__.update(error.__dict__)
+                state[name] = value
+    return state | error.__dict__
+
+
+def _restore(raised: Exception, state: dict[str, object]) -> None:
+    for name, value in state.items():
+        with contextlib.suppress(AttributeError, TypeError):  # read-only
+            setattr(raised, name, value)
+
+
+def _remade(
+    original: type[Exception], args: tuple[object, ...], state: dict[str, object]
+) -> ExecutionError:
+    error = _error_class(original)
+    raised = error.__new__(error, *args)
+    _restore(raised, state)
+    return raised
 
 
 @functools.lru_cache(maxsize=256)

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from operator import is_
 from typing import Any, Self, TypeVar, cast
 
 from trace_bridge.graph import context, paths
@@ -112,7 +113,8 @@ class Module:
     def copy(self) -> Self:
         """A module with parameters of its own; what is neither of ours nor a container is shared.
 
-        Clients, indexes and handles cannot be copied, and need not be.
+        Clients, indexes and handles cannot be copied, and need not be. A parameter that is an
+        attribute of the class stays the one of all its instances.
         """
         return _copied(self, {})
 
@@ -218,15 +220,15 @@ def _copied(value: object, memo: dict[int, Any]) -> Any:
     if isinstance(value, (Parameter, Operator)):
         return copy.deepcopy(cast("object", value), memo)
     made: Any = value
-    if type(value) is list:
-        made = memo[key] = []
-        made += [_copied(item, memo) for item in cast("list[object]", value)]
-    elif type(value) is dict:
-        made = memo[key] = {}
-        pairs = cast("dict[object, object]", value).items()
-        made.update((key, _copied(item, memo)) for key, item in pairs)
-    elif type(value) is tuple:
-        made = tuple(_copied(item, memo) for item in cast("tuple[object, ...]", value))
+    if isinstance(value, (list, dict)):
+        made = memo[key] = copy.copy(cast("Any", value))
+        for at in list(made) if isinstance(value, dict) else range(len(made)):
+            made[at] = _copied(made[at], memo)
+    elif isinstance(value, tuple):
+        held = cast("tuple[object, ...]", value)
+        items = [_copied(item, memo) for item in held]
+        if not all(map(is_, items, held)):
+            made = getattr(held, "_make", type(held))(items)
     elif isinstance(value, Module) or _is_dataclass(value):
         made = memo[key] = copy.copy(value)
         for name, item in [*getattr(made, "__dict__", {}).items(), *_attributes(made)]:

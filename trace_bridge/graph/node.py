@@ -222,7 +222,8 @@ class Node(Operators):
         return _leaf, (self._data, self.op, self.name, self.description)
 
     def __repr__(self) -> str:
-        return f"{'Parameter' if self.trainable else 'Node'}({self.peek()!r}, op={self.op!r})"
+        # also what a list of nodes shows in an f-string, so it counts as read
+        return f"{'Parameter' if self.trainable else 'Node'}({self.read()!r}, op={self.op!r})"
 
 
 class _Opaque(Attributes, Node):

@@ -24,7 +24,8 @@ from trace_bridge_langchain.seams import instrumented
 import trace_bridge as tb
 from benchmarks.core.peers import interpreter, surroundings
 from benchmarks.core.table import Goal, Row, heading, summary
-from benchmarks.langchain_programs import Way, programs, ratios
+from benchmarks.langchain_programs import programs
+from benchmarks.rounds import Way, ratios, together
 
 PEER = "openinference-langchain"
 RECORDING, IDLE = Goal(1.15, 1.05, least=False), Goal(1.02, 1.0, least=False)
@@ -38,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     theirs = openinference(rounds, calls)
     groups: dict[str, list[Row]] = {}
     for name, (agent, given) in programs().items():
-        found = ratios(lambda a=agent, g=given: a.invoke(g), ways(agent, given), rounds, calls)
+        found = ratios(
+            lambda a=agent, g=given: a.invoke(g), ways(agent, given), rounds, calls, together
+        )
         rows = groups[name] = [
             Row(what, f"{theirs[name]:.2f}x" if what == "recording" else "",
                 f"{value:.2f}x", value, IDLE if what == "idle" else RECORDING)

@@ -6,11 +6,9 @@ Run as a program in a peer's environment, it measures OpenInference's instrument
 from __future__ import annotations
 
 import json
-import statistics
 import sys
-import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import contextmanager
 from typing import Any, TypedDict
 
 from langchain_core.language_models import FakeListChatModel
@@ -18,7 +16,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langgraph.graph import END, START, StateGraph
 
-Way = Callable[[], AbstractContextManager[Callable[[], object]]]
+from benchmarks.rounds import ratios, together
 
 
 class State(TypedDict, total=False):
@@ -55,26 +53,6 @@ def programs() -> Mapping[str, tuple[Any, dict[str, Any]]]:
     return {"prompt | model | parser": (chain, given), "3-node graph": (graph.compile(), given)}
 
 
-def ratios(bare: Callable[[], object], ways: Mapping[str, Way], rounds: int, calls: int) -> Any:
-    """For each way, the median of its CPU time over the bare call's, of alternating rounds."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            base = _seconds(bare, calls)
-            with way() as call:
-                found[name].append(_seconds(call, calls) / base)
-    return {name: statistics.median(values) for name, values in found.items()}
-
-
-def _seconds(call: Callable[[], object], calls: int) -> float:
-    for _ in range(calls // 2):  # the interpreter adapts its code again after a class has changed
-        call()
-    started = time.process_time()
-    for _ in range(calls):
-        call()
-    return time.process_time() - started
-
-
 def _openinference(rounds: int, calls: int) -> dict[str, Any]:
     from openinference.instrumentation.langchain import LangChainInstrumentor
     from opentelemetry.sdk.trace import TracerProvider
@@ -99,7 +77,7 @@ def _openinference(rounds: int, calls: int) -> dict[str, Any]:
 
         found[name] = ratios(
             lambda agent=agent, given=given: agent.invoke(given),
-            {"recording": instrumented}, rounds, calls,
+            {"recording": instrumented}, rounds, calls, together,
         )["recording"]  # fmt: skip
     return found
 

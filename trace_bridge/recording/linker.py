@@ -149,6 +149,9 @@ class _Linker:
         return {(at, ""): Evidence.READ for at in sorted(returned - used) if at in own}
 
     def _sources(self, value: object, before: int) -> dict[Source, Evidence]:
+        if isinstance(value, Call):
+            at = self._told(value, before)
+            return {} if at is None else {(at, ""): Evidence.IDENTITY}
         owner = self._owner(id(value), before) if identifiable(value) else None
         if owner is not None:
             return {(owner, ""): Evidence.IDENTITY}
@@ -166,6 +169,11 @@ class _Linker:
             }
         return found
 
+    def _told(self, call: Call, before: int) -> int | None:
+        """The position of a call that a plugin named as a source, if it had ended by then."""
+        at = self.position.get(id(call))
+        return None if at is None or call.ended >= before else self.aliases[at]
+
     def _traced(
         self, value: object, before: int, depth: int = 0
     ) -> Iterator[tuple[object, Source | None]]:
@@ -176,9 +184,9 @@ class _Linker:
         if isinstance(value, Node):
             return
         if isinstance(value, Call):
-            at = self.position.get(id(value))
-            if at is not None and value.ended < before:
-                yield value, (self.aliases[at], "")
+            at = self._told(value, before)
+            if at is not None:
+                yield value, (at, "")
             return
         source = self._producer(value, before)
         yield value, source

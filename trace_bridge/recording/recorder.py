@@ -8,8 +8,8 @@ only be judged once it is known where the value went.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Self
@@ -128,14 +128,24 @@ class Call:
         self.ended = next(_sequence)
         _current.reset(self.token)
 
-    @contextmanager
-    def entered(self) -> Generator[None]:
-        """Record below this call in a thread that did not inherit the context."""
-        token = _current.set(self)
-        try:
-            yield
-        finally:
-            _current.reset(token)
+    def entered(self) -> AbstractContextManager[None]:
+        """Record below this call: in a thread that did not inherit the context, or step by step."""
+        return _Entered(self)
+
+
+class _Entered(AbstractContextManager[None]):
+    """No generator, which costs thrice as much: streams are entered for each of their steps."""
+
+    __slots__ = ("call", "token")
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+
+    def __enter__(self) -> None:
+        self.token = _current.set(self.call)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self.token)
 
 
 _current: ContextVar[Call | None] = ContextVar("current_call", default=None)

@@ -40,9 +40,15 @@ class Layout:
         self.position = {id(item.value): at for at, item in enumerate(self.found)}
         self.places = list(_unique(self._all(spans, attributes)))
         self.parameters: dict[str, Parameter] = {}
+        self._ops = ["/".join(item.owners) for item in self.found]
         self._read: dict[int, list[Place]] = defaultdict(list)
         for place in self.places:
             self._read[self.position[id(place.consumer)]].append(place)
+        self._readable: dict[tuple[int, Reader], list[Place]] = defaultdict(list)
+        for at, places in self._read.items():
+            for place in places:
+                self._readable[at, place.reader].append(place)
+        self._names: dict[tuple[int, int], str] = {}
         self._held: dict[tuple[int, str], list[Place]] = defaultdict(list)
         for place in self.places:
             self._held[self.position[id(place.owner)], place.attribute].append(place)
@@ -69,11 +75,13 @@ class Layout:
 
     def op(self, at: int) -> str:
         """What an object is called in the graph."""
-        return "/".join(self.found[at].owners)
+        return self._ops[at]
 
     def read(self, at: int, *readers: Reader) -> list[Place]:
         """The places that calls of the object read, of these kinds."""
-        return [place for place in self._read[at] if place.reader in readers]
+        if len(readers) == 1:
+            return self._readable.get((at, readers[0]), [])
+        return [place for place in self._read.get(at, ()) if place.reader in readers]
 
     def held(self, at: int, attribute: str) -> list[Place]:
         """The places that an attribute of the object holds."""
@@ -90,13 +98,16 @@ class Layout:
 
     def of(self, places: Sequence[Place], at: int) -> dict[str, Parameter]:
         """The parameters of places, by what they are called at the object that reads them."""
-        own = self.op(at)
-        named: dict[str, Parameter] = {}
-        for place in places:
+        return {self._name(place, at): self.parameters[place.path] for place in places}
+
+    def _name(self, place: Place, at: int) -> str:
+        """What a place is called at the object that reads it."""
+        key = (id(place), at)
+        if key not in self._names:
             owner, _, slot = place.path.rpartition(":")
-            inner = owner.removeprefix(own).strip("/").replace("/", ".")
-            named[f"{inner}.{slot}" if inner else slot] = self.parameters[place.path]
-        return named
+            inner = owner.removeprefix(self.op(at)).strip("/").replace("/", ".")
+            self._names[key] = f"{inner}.{slot}" if inner else slot
+        return self._names[key]
 
     def fresh(self, state: Mapping[str, object]) -> list[Any]:
         """The objects of a copy that holds ``state``, in the order of ``found``; the agent first.

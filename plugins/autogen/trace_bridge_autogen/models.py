@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self, cast
@@ -37,6 +37,7 @@ from trace_bridge import (
     refused,
 )
 from trace_bridge_autogen.running import Attached, Scope, active
+from trace_bridge_autogen.slots import Place
 
 _FIELD = re.compile(r"\{\w+\}")
 
@@ -58,7 +59,7 @@ def create(original: Callable[..., Any]) -> Callable[..., Any]:
         call = current_call()
         if asking.get() or (call is None and gate.get() is None):
             return await original(self, *args, **kwargs)
-        with _Asked(self, call, args, kwargs) as asked:
+        with _Asked(self, call, args, kwargs) as asked, _asking():
             client = _fresh(self, call)
             if client is self:
                 result = await original(self, *args, **kwargs)
@@ -91,12 +92,12 @@ async def _streamed(
     begin: Callable[[], AsyncGenerator[Any]],
 ) -> AsyncGenerator[Any]:  # fmt: skip
     asked = _Asked(client, call, args, kwargs)
-    with asked.held():
-        with asked.inside():
+    with asked:  # by this generator, which may be driven from several contexts
+        with _asking():
             stream = begin()
         try:
             while True:
-                with asked.inside():
+                with _asking():
                     try:
                         piece = await anext(stream)
                     except StopAsyncIteration:
@@ -105,7 +106,7 @@ async def _streamed(
                     asked.answered(piece)
                 yield piece
         finally:
-            with asked.inside():
+            with _asking():
                 await stream.aclose()
 
 
@@ -150,49 +151,43 @@ class _Asked:
                 self.scope.asked.update((wish.id, self.call) for wish in said)
 
     def __enter__(self) -> Self:
-        self._held = self.held()
-        self._held.__enter__()
-        self._inside = self.inside()
-        self._inside.__enter__()
+        self._gate = model_call(model_name(self.client))
+        try:
+            self.paid = self._gate.__enter__()
+        except BaseException as error:
+            self._ended(error)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
-        self._inside.__exit__(kind, error, trace)
-        self._held.__exit__(kind, error, trace)
-
-    @contextmanager
-    def held(self) -> Generator[None]:
-        """The whole call; its generator may be driven from several contexts."""
-        error: BaseException | None = None
+        if self.paid is not None and isinstance(error, Exception):
+            self.paid.refused = refused(error)
         try:
-            with model_call(model_name(self.client)) as self.paid:
-                self.paid.usage = Usage(1)
-                try:
-                    yield
-                except Exception as problem:
-                    self.paid.refused = refused(problem)
-                    raise
-        except BaseException as problem:
-            error = problem
-            where = active.get()
-            if where is not None and isinstance(problem, Exception):
-                where.failed(problem)
-            raise
+            self._gate.__exit__(kind, error, trace)
         finally:
-            if self.call is not None:
-                self.call.end(error)
+            self._ended(error)
 
-    @contextmanager
-    def inside(self) -> Generator[None]:
-        """A part of the call, which does not wait for whoever asked."""
-        token = asking.set(True)
-        try:
-            yield
-        finally:
-            asking.reset(token)
+    def _ended(self, error: BaseException | None) -> None:
+        where = active.get()
+        if where is not None and isinstance(error, Exception):
+            where.failed(error)
+        if self.call is not None:
+            self.call.end(error)
+
+
+class _asking(AbstractContextManager[None]):  # noqa: N801 (as those of the standard library)
+    """A part of a call, where whoever asks a model is behind the gate already."""
+
+    __slots__ = ("token",)
+
+    def __enter__(self) -> None:
+        self.token = asking.set(True)
+
+    def __exit__(self, *_: object) -> None:
+        asking.reset(self.token)
 
 
 def usage_of(result: CreateResult) -> Usage:
@@ -219,9 +214,12 @@ def _component(
     for at, message in enumerate(messages, 1):
         if isinstance(message, SystemMessage) and message.content in own.texts:
             continue
-        origin = single(_origin(where, scope, message))
-        if origin != []:
-            inputs[f"message.{at}"] = origin
+        origin = where.bound(message) or _origin(where, scope, message)
+        if isinstance(origin, list):
+            if not origin:
+                continue
+            origin = single(cast("list[object]", origin))
+        inputs[f"message.{at}"] = origin
     return call.component(f"{where.op(scope.owner)}/model", inputs, own.parameters)
 
 
@@ -247,15 +245,16 @@ def _explained(
     at = where.at(scope.owner)
     if at is None:
         return own
-    layout = where.layout
-    sent = [str(message.content) for message in messages]
-    places = [
-        place
-        for place in layout.read(at, "text")
-        if stands_in(str(where.value(place)), sent) is not None
-    ]
-    for place in layout.read(at, "text"):
-        own.texts.update(text for text in sent if text == where.value(place))
+    layout, places = where.layout, list[Place]()
+    if texts := layout.read(at, "text"):
+        sent = [str(message.content) for message in messages]
+        values = [str(where.value(place)) for place in texts]
+        places += [
+            place
+            for place, value in zip(texts, values, strict=True)
+            if stands_in(value, sent) is not None
+        ]
+        own.texts.update(set(sent).intersection(values))
     system = layout.read(at, "system")
     if system:
         said = {message.content for message in messages if isinstance(message, SystemMessage)}
@@ -287,10 +286,7 @@ def stands_in(template: str, sent: Sequence[str]) -> str | None:
 
 
 def _origin(where: Attached, scope: Scope, message: LLMMessage) -> object:
-    """What a message to a model was made of; itself where that was not seen."""
-    bound = where.bound(message)
-    if bound is not None:
-        return bound
+    """What a message that was not seen before is made of; itself where that cannot be told."""
     if isinstance(message, FunctionExecutionResultMessage):
         return [where.bound(result) or result.content for result in message.content]
     if isinstance(message, AssistantMessage):
@@ -345,10 +341,7 @@ class AutoGenLLM:
                 given.append(AssistantMessage(content=message["content"], source="assistant"))
             else:
                 given.append(UserMessage(content=message["content"], source="user"))
-        token = asking.set(True)
-        try:
+        with _asking():
             result = await self.client.create(given)
-        finally:
-            asking.reset(token)
         said = result.content if isinstance(result.content, str) else _asking_for(result.content)
         return Reply(said, usage_of(result), str(result.finish_reason))

@@ -71,6 +71,8 @@ class Attached:
         self._bound: dict[int, tuple[object, Origin]] = {}
         self._heard: dict[int, list[BaseAgentEvent | BaseChatMessage]] = {}
         self._failures: list[Exception] = []
+        # by an object's id and attribute: what it holds, the values that are current, and both
+        self._current: dict[tuple[int, str], tuple[object, list[object], Any]] = {}
 
     def at(self, value: object) -> int | None:
         """The position of an object of the agent."""
@@ -93,12 +95,20 @@ class Attached:
 
     def current(self, owner: object, attribute: str, held: Any) -> Any:
         """What an attribute of one of the user's objects has to be, which holds the original."""
-        at = self.at(owner)
-        for place in () if at is None else self.layout.held(at, attribute):
-            value = self.value(place)
-            if place.decode(held) != value:
-                held = self.layout.encoded(place, held, value)
-        return held
+        at = self.position.get(id(owner))
+        places = () if at is None else self.layout.held(at, attribute)
+        if not places:
+            return held
+        values = [self.value(place) for place in places]
+        known = self._current.get((id(owner), attribute))
+        if known is not None and known[0] is held and known[1] == values:
+            return known[2]
+        made = held
+        for place, value in zip(places, values, strict=True):
+            if place.decode(made) != value:
+                made = self.layout.encoded(place, made, value)
+        self._current[id(owner), attribute] = (held, values, made)
+        return made
 
     def team(self, manager: Any) -> Any:
         """The team that a manager belongs to; None for one of another agent."""
@@ -140,8 +150,8 @@ class Attached:
         return None if found is None else found[1]
 
     def origin(self, message: object) -> object:
-        """What made a message, or the message itself."""
-        return self.maker(message) or message
+        """What made a message; what it says, if it came from outside."""
+        return self.maker(message) or getattr(message, "content", message)
 
     def bind(self, message: object, origin: Origin) -> None:
         """Note what a model's message, or a tool's result in one, was made of."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextvars import Context, copy_context
 from typing import Any, cast
 
@@ -56,20 +56,17 @@ async def _run(
     if not team._embedded_runtime:
         with call.entered():
             _elsewhere[team._team_id] = copy_context()
+
+    def seen(item: object) -> None:
+        if isinstance(item, TaskResult):
+            _returned(where, call, item)
+            call.end()
+
     try:
-        async for item in stepwise(call, begin):
-            if isinstance(item, TaskResult):
-                _returned(where, call, item)
-                call.end()
+        async for item in stepwise(call, begin, seen):
             yield item
-    except BaseException as error:
-        if call.ended < 0:
-            call.end(error)
-        raise
     finally:
         _elsewhere.pop(team._team_id, None)
-        if call.ended < 0:
-            call.end()
 
 
 def _returned(where: Attached, call: Call, result: TaskResult) -> None:
@@ -168,19 +165,21 @@ def _chosen(scope: Scope, last: Sequence[Call]) -> None:
 def on_message_impl(original: Callable[..., Any]) -> Callable[..., Any]:
     """The seam of ``SequentialRoutedAgent.on_message_impl``: finds back to the run."""
 
-    async def on_message_impl(self: Any, message: Any, ctx: Any) -> Any:
+    def on_message_impl(self: Any, message: Any, ctx: Any) -> Any:
+        work = original(self, message, ctx)
         if not _elsewhere or active.get() is not None:
-            return await original(self, message, ctx)
+            return work
         context = next((c for key, c in _elsewhere.items() if key in self.id.type), None)
-        if context is None:
-            return await original(self, message, ctx)
-        own = context.copy()
-        for variable, value in copy_context().items():  # the handler's own id, for one
-            own.run(_set_if_absent, variable, value)
-        loop = asyncio.get_running_loop()
-        return await loop.create_task(original(self, message, ctx), context=own)
+        return work if context is None else _inside(context, work)
 
     return on_message_impl
+
+
+async def _inside(context: Context, work: Coroutine[Any, Any, Any]) -> Any:
+    own = context.copy()
+    for variable, value in copy_context().items():  # the handler's own id, for one
+        own.run(_set_if_absent, variable, value)
+    return await asyncio.get_running_loop().create_task(work, context=own)
 
 
 def _set_if_absent(variable: Any, value: object) -> None:

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from typing import Any, cast
 
@@ -48,25 +49,15 @@ def call_tool_stream(original: Callable[..., Any]) -> Callable[..., Any]:
         given = (name, arguments, cancellation_token, call_id)
         if made is None:
             return original(self, *given)
-        return _streamed(made, lambda: original(self, *given))
 
-    return call_tool_stream
-
-
-async def _streamed(made: Call, begin: Callable[[], AsyncGenerator[Any]]) -> AsyncGenerator[Any]:
-    try:
-        async for item in stepwise(made, begin):
+        def seen(item: object) -> None:
             if isinstance(item, ToolResult):
                 _returned(made, item)
                 made.end()
-            yield item
-    except BaseException as error:
-        if made.ended < 0:
-            made.end(error)
-        raise
-    finally:
-        if made.ended < 0:
-            made.end()
+
+        return stepwise(made, functools.partial(original, self, *given), seen)
+
+    return call_tool_stream
 
 
 def run_json(original: Callable[..., Any]) -> Callable[..., Any]:

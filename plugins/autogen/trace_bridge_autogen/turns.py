@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import contextmanager
+import functools
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, cast
 
 from autogen_agentchat.agents import BaseChatAgent
@@ -16,6 +16,8 @@ from autogen_core.models import AssistantMessage, FunctionExecutionResultMessage
 from trace_bridge import Call, Node, current_call
 from trace_bridge_autogen.models import said_by
 from trace_bridge_autogen.running import Attached, Scope, active
+
+_END = object()  # after the last item of a stream
 
 
 class Turn:
@@ -50,9 +52,10 @@ class Turn:
     def _remember(self, agent: Any) -> None:
         """What an agent keeps that was not seen here was said before anything was recorded."""
         context = getattr(agent, "_model_context", None)
-        for message in cast("list[LLMMessage]", getattr(context, "_messages", ())):
-            if self.where.bound(message) is None:
-                self.where.bind(message, Node(message.content, "history"))
+        for message in reversed(cast("list[LLMMessage]", getattr(context, "_messages", ()))):
+            if self.where.bound(message) is not None:
+                break  # and so is what came before
+            self.where.bind(message, Node(message.content, "history"))
 
     def sees(self, item: object) -> None:
         """Note what the agent yields."""
@@ -93,10 +96,15 @@ class Turn:
             return [scope.models[-1]]
         return None
 
-    def ended(self, error: BaseException | None = None) -> None:
-        """It is over, perhaps by an exception."""
+    def failed(self, error: BaseException) -> None:
+        """It has raised."""
         if isinstance(error, Exception):
             self.where.failed(error)
+
+    def ended(self, error: BaseException | None = None) -> None:
+        """It is over, perhaps by an exception."""
+        if error is not None:
+            self.failed(error)
         if self.call.ended < 0:
             self.call.end(error)
 
@@ -122,9 +130,14 @@ def on_messages(original: Callable[..., Any]) -> Callable[..., Any]:
         turn = _turn(self, messages)
         if turn is None:
             return await original(self, messages, *args, **kwargs)
-        with _failing(turn), turn.call.entered():
-            response = await original(self, messages, *args, **kwargs)
+        try:
+            with turn.call.entered():
+                response = await original(self, messages, *args, **kwargs)
             turn.sees(response)
+        except BaseException as error:
+            turn.ended(error)
+            raise
+        turn.ended()
         return response
 
     return on_messages
@@ -137,44 +150,44 @@ def on_messages_stream(original: Callable[..., Any]) -> Callable[..., Any]:
         turn = _turn(self, messages)
         if turn is None:
             return original(self, messages, *args, **kwargs)
-        return _streamed(turn, lambda: original(self, messages, *args, **kwargs))
+        begin = functools.partial(original, self, messages, *args, **kwargs)
+        return stepwise(turn.call, begin, turn.sees, turn.failed)
 
     return on_messages_stream
 
 
-async def _streamed(turn: Turn, begin: Callable[[], AsyncGenerator[Any]]) -> AsyncGenerator[Any]:
-    with _failing(turn):
-        async for item in stepwise(turn.call, begin):
-            turn.sees(item)
-            yield item
+async def stepwise(
+    call: Call, begin: Callable[[], AsyncGenerator[Any]], seen: Callable[[Any], object],
+    failed: Callable[[Exception], object] | None = None,
+) -> AsyncGenerator[Any]:  # fmt: skip
+    """What an asynchronous generator yields, with ``call`` entered only while it works.
 
-
-async def stepwise(call: Call, begin: Callable[[], AsyncGenerator[Any]]) -> AsyncGenerator[Any]:
-    """What an asynchronous generator yields, with ``call`` entered only while it works."""
-    with call.entered():
-        stream = begin()
+    ``seen`` is told each item before it is passed on, and may end the call; it ends with the
+    generator at the latest.
+    """
     try:
-        while True:
-            with call.entered():
-                try:
-                    item = await anext(stream)
-                except StopAsyncIteration:
-                    return
-            yield item
-    finally:
-        with call.entered():
-            await stream.aclose()
-
-
-@contextmanager
-def _failing(turn: Turn) -> Generator[None]:
-    try:
-        yield
+        entered = call.entered()
+        with entered:
+            stream = begin()
+        try:
+            while True:
+                with entered:
+                    item = await anext(stream, _END)
+                if item is _END:
+                    break
+                seen(item)
+                yield item
+        finally:
+            with entered:
+                await stream.aclose()
     except BaseException as error:
-        turn.ended(error)
+        if failed is not None and isinstance(error, Exception):
+            failed(error)
+        if call.ended < 0:
+            call.end(error)
         raise
-    finally:
-        turn.ended()
+    if call.ended < 0:
+        call.end()
 
 
 def to_model_message(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -224,6 +224,7 @@ def test_a_small_table():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_table():
     lines = printed()
     assert lines[0].startswith("[scripted proposals] better: ")

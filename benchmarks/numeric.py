@@ -147,6 +147,22 @@ def gain(rows: Mapping[str, Row]) -> tuple[float, float, float]:
     return statistics.fmean(differences), *interval(differences)
 
 
+def calls_of_a_step(make: Callable[[Sequence[tb.Parameter], tb.LLM], tb.Optimizer]) -> int:
+    """The model calls of one step for 3 examples, each of one operation on one prompt."""
+    prompt = tb.Parameter("Answer briefly.", "prompt")
+    said = tb.CallableLLM(lambda _: '<variable name="prompt">Answer at length.</variable>', "fixed")
+    optimizer = make([prompt], said)
+    for number in range(3):
+        optimizer.backward(prompt + str(number), (0.0, "too short"))
+    meter = Counting()
+    token = tb.gate.set(meter)
+    try:
+        optimizer.step()
+    finally:
+        tb.gate.reset(token)
+    return meter.calls
+
+
 def missed(rows: Mapping[str, Row]) -> list[str]:
     """What does not come out as it should."""
     goals = {
@@ -187,6 +203,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{READER} minus {WITHOUT}, within 10 steps: {mean:+.2f} ({low:+.2f} to {high:+.2f}); both"
         " are scripted models that read OptoPrime's prompts"
     )
+    makers = {"OptoPrime": tb.OptoPrime, "OPRO": tb.OPRO, "our TextGrad": tb.TextGrad}
+    calls = ", ".join(f"{name} {calls_of_a_step(make)}" for name, make in makers.items())
+    print(f"optimizer calls of a step, 3 examples, 1 prompt: {calls}")
     asked = chosen.llm or "none (--llm): OPRO, OptoPrime, Masked and NoMem did not run"
     print(f"model: {asked}")
     wrong = missed(rows)

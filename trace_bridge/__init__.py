@@ -69,6 +69,7 @@ if TYPE_CHECKING:
         judge_change,
     )
     from trace_bridge.optimizers.bootstrap import Bootstrap
+    from trace_bridge.optimizers.credit import Blame, blamed
     from trace_bridge.optimizers.opro import OPRO
     from trace_bridge.optimizers.optoprime import OptoPrime
     from trace_bridge.optimizers.textgrad import TextGrad
@@ -114,6 +115,7 @@ _HOMES = {
         "Change", "Optimizer", "Proposal", "StepPlan", "Trial", "judge_change",
     ),
     "optimizers.bootstrap": ("Bootstrap",),
+    "optimizers.credit": ("Blame", "blamed"),
     "optimizers.opro": ("OPRO",),
     "optimizers.optoprime": ("OptoPrime",),
     "optimizers.textgrad": ("TextGrad",),
@@ -136,6 +138,7 @@ __all__ = [
     "LLM",
     "OPRO",
     "AgentModule",
+    "Blame",
     "Bootstrap",
     "Budget",
     "BudgetExhaustedError",
@@ -179,6 +182,7 @@ __all__ = [
     "UnsafeCodeError",
     "Usage",
     "Verdict",
+    "blamed",
     "bundle",
     "code_digest",
     "complete",

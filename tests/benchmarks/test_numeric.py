@@ -98,6 +98,7 @@ def test_a_short_run(capsys):
     assert "yes" in lines[READER]
     assert "OPRO, OptoPrime, Masked and NoMem did not run" in out
     assert "scripted models" in out
+    assert "3 examples, 1 prompt: OptoPrime 1, OPRO 1, our TextGrad 4" in out
     assert "all that must hold does" in out
 
 

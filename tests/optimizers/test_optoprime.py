@@ -344,3 +344,18 @@ def test_the_model_of_the_environment_is_the_default(monkeypatch):
     monkeypatch.setenv("TRACE_BRIDGE_MODEL", "some/model")
     optimizer.step()
     assert (p.base, asked) == ("new", ["some/model"])
+
+
+@pytest.mark.parametrize("examples", [1, 3, 20])
+@pytest.mark.parametrize("k", [1, 8])
+def test_a_step_is_one_call_however_many_examples_and_parameters(examples, k):
+    parameters = [Parameter(f"text {number}", f"p{number}") for number in range(k)]
+    llm = Script("".join(variable(p.name, "new") for p in parameters))
+    optimizer = OptoPrime(parameters, llm)
+    for number in range(examples):
+        optimizer.backward(
+            bundle(lambda *texts: "".join(texts))(*parameters), (0.0, f"bad {number}")
+        )
+    assert set(optimizer.step().state.values()) == {"new"}
+    assert len(llm.asked) == 1
+    assert all(f"bad {number}" in llm.asked[0][1]["content"] for number in range(examples))

@@ -22,6 +22,7 @@ from trace_bridge.optimizers.base import (
     judge_change,
     reached,
 )
+from trace_bridge.optimizers.credit import blamed
 from trace_bridge.optimizers.prompt import Program, prompt
 from trace_bridge.optimizers.reply import ReplyError, Suggestions, read_reply, typed
 
@@ -37,6 +38,7 @@ whole:
 <variable name="the name as shown">
 the new value
 </variable>"""
+_RANKED = "\n\nThe variable that the runs make most suspect is shown first."
 
 
 class OptoPrime(Optimizer):
@@ -78,7 +80,8 @@ class OptoPrime(Optimizer):
         """See ``Optimizer``."""
         return {
             **super().settings(), "memory": self.memory, "minibatch": self.minibatch,
-            "limit": self.limit, "budget": self.budget, "mask": self.mask, "prompt": _SYSTEM,
+            "limit": self.limit, "budget": self.budget, "mask": self.mask,
+            "prompt": _SYSTEM + _RANKED,
         }  # fmt: skip
 
     async def propose(
@@ -86,6 +89,8 @@ class OptoPrime(Optimizer):
         history: Sequence[Trial], n: int = 1,
     ) -> list[Proposal]:  # fmt: skip
         """Ask for new values of the parameters that the feedback reached, ``n`` times.
+
+        The model is shown first those that ``blamed`` ranks first, unless ``mask`` hides the graph.
 
         Raises:
             ValueError: if there is no model to ask.
@@ -98,10 +103,13 @@ class OptoPrime(Optimizer):
                 " the bootstrap optimizer needs none"
             )
             raise ValueError(msg)
-        blamed = [p for p in reached(subgraphs, parameters) if p.kind != "demos"]
-        if not blamed:
+        found = reached(subgraphs, parameters)
+        if not self.mask:
+            found = [blame.parameter for blame in blamed(subgraphs, found)]
+        found = [parameter for parameter in found if parameter.kind != "demos"]
+        if not found:
             return []
-        program = Program(blamed, self.limit)
+        program = Program(found, self.limit)
         if self.mask:
             subgraphs = [graph.masked() for graph in subgraphs]
         messages = self._messages(program, subgraphs, history)
@@ -113,8 +121,9 @@ class OptoPrime(Optimizer):
         scored = [trial for trial in history if trial.score is not None]
         best = sorted(scored, key=lambda trial: trial.score or 0)[-self.memory :]
         shown = best if self.memory else []
-        text = prompt(program, subgraphs, shown, self.budget - len(_SYSTEM))
-        return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": text}]
+        system = _SYSTEM if self.mask else _SYSTEM + _RANKED
+        text = prompt(program, subgraphs, shown, self.budget - len(system))
+        return [{"role": "system", "content": system}, {"role": "user", "content": text}]
 
     async def _ask(self, llm: LLM, program: Program, messages: Sequence[Message]) -> Proposal:
         """One proposal; a reply that cannot be used is told to the model once, with the reason."""

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
         judge_change,
     )
     from trace_bridge.optimizers.bootstrap import Bootstrap
+    from trace_bridge.optimizers.gepa import GEPA
     from trace_bridge.optimizers.opro import OPRO
     from trace_bridge.optimizers.optoprime import OptoPrime
     from trace_bridge.optimizers.textgrad import TextGrad
@@ -114,6 +115,7 @@ _HOMES = {
         "Change", "Optimizer", "Proposal", "StepPlan", "Trial", "judge_change",
     ),
     "optimizers.bootstrap": ("Bootstrap",),
+    "optimizers.gepa": ("GEPA",),
     "optimizers.opro": ("OPRO",),
     "optimizers.optoprime": ("OptoPrime",),
     "optimizers.textgrad": ("TextGrad",),
@@ -132,6 +134,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __version__ = "0.1.0"
 
 __all__ = [
+    "GEPA",
     "JSON",
     "LLM",
     "OPRO",

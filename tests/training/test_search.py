@@ -1,4 +1,4 @@
-"""What a step of the loop does for an optimizer: where it starts, what it remembers, when it ends."""
+"""What a step of the loop does for an optimizer: where it starts, what is kept, when it ends."""
 
 from typing import ClassVar
 
@@ -62,9 +62,7 @@ def parts(output):
 
 
 def test_a_step_may_start_from_any_candidate_of_the_history():
-    optimizer = Planned(
-        {"self:first": "x"}, {"self:second": "y"}, starts={2: {"self:first": "x"}}
-    )
+    optimizer = Planned({"self:first": "x"}, {"self:second": "y"}, starts={2: {"self:first": "x"}})
     found = run(optimizer, parts)
     assert optimizer.seen[1] == ({"self:first": "x", "self:second": "b"}, ["x b", "x b"])
     original, dropped, accepted = found.trials
@@ -99,7 +97,8 @@ def test_patience_is_for_each_that_takes_turns(turns):
 
 
 def test_what_was_said_on_the_minibatch_is_remembered():
-    optimizer = Planned({"self:first": "worse"}, {"self:first": "x", "self:second": "y"}, gated=True)
+    both = {"self:first": "x", "self:second": "y"}
+    optimizer = Planned({"self:first": "worse"}, both, gated=True)
     found = run(optimizer, parts)
     original, worse, better = found.trials
     assert original.feedback == ()

@@ -16,6 +16,7 @@ from trace_bridge.llm.lite import LiteLLM, configured
 from trace_bridge.optimizers.auto import Auto, names_by_optimizer
 from trace_bridge.optimizers.base import Factory, Optimizer
 from trace_bridge.optimizers.bootstrap import Bootstrap
+from trace_bridge.optimizers.gepa import GEPA
 from trace_bridge.optimizers.opro import OPRO
 from trace_bridge.optimizers.optoprime import OptoPrime
 from trace_bridge.optimizers.textgrad import TextGrad
@@ -24,7 +25,7 @@ from trace_bridge.plugins import PluginError, offered_optimizers, wrap
 from trace_bridge.recording.agent import AgentModule
 
 _OURS: Mapping[str, type[Optimizer]] = {
-    kind.name: kind for kind in (Bootstrap, OPRO, OptoPrime, Optuna, TextGrad)
+    kind.name: kind for kind in (Bootstrap, GEPA, OPRO, OptoPrime, Optuna, TextGrad)
 }
 
 

@@ -10,7 +10,15 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
-from trace_bridge.graph import Feedback, FeedbackLike, Node, Operator, Parameter, Subgraph, canonical
+from trace_bridge.graph import (
+    Feedback,
+    FeedbackLike,
+    Node,
+    Operator,
+    Parameter,
+    Subgraph,
+    canonical,
+)
 from trace_bridge.graph.paths import join_path
 from trace_bridge.llm.base import LLM, Usage
 

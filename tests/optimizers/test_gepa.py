@@ -114,6 +114,14 @@ def test_a_reply_that_cannot_be_used_changes_nothing(text, finish_reason, proble
     assert problem in proposal.reasoning + "".join(c.reason for c in proposal.changes)
 
 
+def test_the_model_is_told_once_why_its_reply_cannot_be_used():
+    p = Parameter("Old.", "p")
+    llm = ScriptedLLM().when("This cannot be used: the reply holds no", reply="```\nNew.\n```")
+    [proposal] = propose(GEPA(llm=llm), [p], subgraphs=[(p + "").backward((0.0, "bad"))])
+    assert proposal.state == {"p": "New."}
+    assert len(llm.calls) == 2
+
+
 # ------------------------------------------------------------------ which text
 
 

@@ -14,7 +14,7 @@ from typing import ClassVar, cast
 from trace_bridge.graph import Node, Operator, Parameter, Subgraph, canonical
 from trace_bridge.graph.drawing import inputs
 from trace_bridge.graph.shown import shown
-from trace_bridge.llm.base import LLM, Message, complete
+from trace_bridge.llm.base import LLM, Message, Reply, complete
 from trace_bridge.optimizers.answer import model_for
 from trace_bridge.optimizers.base import (
     Change,
@@ -47,7 +47,8 @@ class GEPA(Optimizer):
       was not accepted puts it further back.
     * A merge is tried whenever the newest candidate came into the pool, and has to hold its own on
       a minibatch of training examples instead of five validation rows.
-    * An answer that was cut off or holds no block between fences is refused, not adopted whole.
+    * An answer that was cut off or holds no block between fences is refused, not adopted whole;
+      the model is told why, once.
       Descriptions and constraints are told below the package's prompt.
 
     Args:
@@ -120,7 +121,7 @@ class GEPA(Optimizer):
     async def _reflected(
         self, llm: LLM, parameter: Parameter, subgraphs: Sequence[Subgraph]
     ) -> Proposal:
-        """One call: a new text for ``parameter``."""
+        """A new text for ``parameter``; what cannot be used is told to the model once."""
         from gepa.strategies.instruction_proposal import InstructionProposalSignature
 
         prompt = InstructionProposalSignature.prompt_renderer(
@@ -133,15 +134,30 @@ class GEPA(Optimizer):
         told = {"It is for:": parameter.description, "It has to be:": parameter.constraint}
         lines = [f"{title} {text}" for title, text in told.items() if text]
         text = "\n\n".join([cast("str", prompt), *lines])  # no records of ours hold images
-        messages: list[Message] = [{"role": "user", "content": text}]
-        reply = await complete(llm, messages)
+        conversation: list[Message] = [{"role": "user", "content": text}]
+        proposal = Proposal((), "", self.name)
+        for _ in range(2):
+            reply = await complete(llm, conversation)
+            proposal, problem = self._read(parameter, reply)
+            if not problem:
+                break
+            retry = f"This cannot be used: {problem}. Answer again, in full."
+            conversation.append({"role": "assistant", "content": reply.text})
+            conversation.append({"role": "user", "content": retry})
+        return proposal
+
+    def _read(self, parameter: Parameter, reply: Reply) -> tuple[Proposal, str]:
+        """What a reply proposes, and why that cannot be used."""
+        from gepa.strategies.instruction_proposal import InstructionProposalSignature
+
         problem = "the reply was cut off" if reply.finish_reason == "length" else ""
         if not problem and (reply.text.count(_FENCE) < 2 or reply.text.count(_FENCE) % 2):
             problem = f"the reply holds no text between {_FENCE}"
         if problem:
-            return Proposal((), problem, self.name)
+            return Proposal((), problem, self.name), problem
         found = InstructionProposalSignature.output_extractor(reply.text)["new_instruction"]
-        return Proposal((judge_change(parameter, found),), "reflection", self.name)
+        change = judge_change(parameter, found)
+        return Proposal((change,), "reflection", self.name), change.reason
 
     def _records(
         self, parameter: Parameter, subgraphs: Sequence[Subgraph]

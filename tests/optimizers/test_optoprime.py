@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from trace_bridge.graph import Module, Parameter, bundle, node
+from trace_bridge.graph import Feedback, Module, Parameter, bundle, node
 from trace_bridge.llm.base import CallableLLM, ModelUnavailableError, Reply
 from trace_bridge.optimizers.base import Change, Trial
 from trace_bridge.optimizers.optoprime import OptoPrime
@@ -273,6 +273,17 @@ def test_earlier_candidates_are_shown_best_last():
     assert shown == ["score 0.5: p = 'candidate 0'", "score 0.9: p = 'candidate 2'"]
     asyncio.run(OptoPrime(llm=llm, memory=0).propose([graph], [p], history))
     assert "tried before" not in llm.asked[1][1]["content"]
+
+
+def test_what_failed_on_a_minibatch_is_shown_with_what_was_said_of_it():
+    p = Parameter("now", "p")
+    said = (Feedback("far too loud", 0.0),)
+    failed = [Trial(n, {"p": f"loud {n}"}, {}, "worse", feedback=said) for n in range(3)]
+    llm = Script(variable("p", "x"))
+    asyncio.run(OptoPrime(llm=llm, memory=2).propose([(p + "").backward("x")], [p], failed))
+    shown = llm.asked[0][1]["content"].split("# tried before\n")[1].splitlines()
+    line = "score 0 on a few examples: p = 'loud {}'; said of it: 'far too loud'"
+    assert shown == [line.format(1), line.format(2)]
 
 
 def test_long_values_are_cut_in_the_prompt_but_the_variable_is_whole():

@@ -163,12 +163,14 @@ def _auto(
     able = {name: o for name, o in made.items() if o.llm or not o.needs_llm}
     if not able:
         _require_model(made.values(), known)
+    covered = frozenset[str]().union(*(groups[name] for name in able))
     for name in groups.keys() - able.keys():
-        left = ", ".join(sorted(groups[name]))
-        warn(
-            f"{left}: not tuned, since {name} needs a model that proposes"
-            " (llm= or TRACE_BRIDGE_MODEL)"
-        )
+        left = ", ".join(sorted(groups[name] - covered))
+        if left:
+            warn(
+                f"{left}: not tuned, since {name} needs a model that proposes"
+                " (llm= or TRACE_BRIDGE_MODEL)"
+            )
     return Auto([(made, groups[name]) for name, made in able.items()])
 
 

@@ -295,6 +295,22 @@ def test_long_values_are_cut_in_the_prompt_but_the_variable_is_whole():
     assert len(prompt) < 12_000
 
 
+def test_huge_values_and_graphs_keep_the_prompt_within_its_budget():
+    p = Parameter("Be brief.", "p")
+    end = p + "z" * 200_000
+    for _ in range(10_000):
+        end = answer("how high", end, p)
+    said = (Feedback("w" * 50_000, 0.0),)
+    history = [Trial(n, {"p": f"{n}" * 9000}, {0: 0.1}, "dropped", feedback=said) for n in range(9)]
+    llm = Script(variable("p", "x"))
+    graph = end.backward((0.0, "far too long"))
+    asyncio.run(OptoPrime(llm=llm, budget=20_000).propose([graph] * 3, [p], history))
+    text = "".join(message["content"] for message in llm.asked[0])
+    assert 18_000 < len(text) <= 20_000
+    for needed in ("Be brief.", "far too long", "steps left out", "score 0.1: p = '"):
+        assert needed in text
+
+
 def test_several_proposals():
     p = Parameter("old", "p")
     graph = (p + "").backward("x")

@@ -1,11 +1,14 @@
 """Plugins are found, checked and named when they do not fit."""
 
 import contextlib
+import sys
+import types
 from importlib.metadata import EntryPoint
 
 import pytest
 
 import trace_bridge as tb
+from trace_bridge.api.wrapping import known_optimizers
 from trace_bridge.plugins import (
     PluginError,
     installed,
@@ -212,6 +215,21 @@ def test_optimizers_of_all_plugins_are_found_by_name():
     manager = load((), [offering(a=tb.OPRO), Nothing(), offering(b=tb.Bootstrap, c=tb.TextGrad)])
     found = offered_optimizers(manager)
     assert found == {"a": tb.OPRO, "b": tb.Bootstrap, "c": tb.TextGrad}
+
+
+def test_an_optimizer_of_a_third_party_is_found_through_its_entry_point(monkeypatch):
+    module = types.ModuleType("third_party")
+
+    @tb.hookimpl
+    def optimizers():
+        return {"theirs": tb.Bootstrap}
+
+    module.optimizers = optimizers
+    monkeypatch.setitem(sys.modules, "third_party", module)
+    manager = load([EntryPoint("third", "third_party", "trace_bridge")])
+    known = known_optimizers(manager)
+    assert known["theirs"] is tb.Bootstrap
+    assert {"bootstrap", "gepa", "opro", "optoprime", "optuna", "textgrad"} < known.keys()
 
 
 def test_two_optimizers_of_one_name_are_named():

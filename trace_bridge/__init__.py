@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     )
     from trace_bridge.optimizers.bootstrap import Bootstrap
     from trace_bridge.optimizers.credit import Blame, blamed
+    from trace_bridge.optimizers.gepa import GEPA
     from trace_bridge.optimizers.opro import OPRO
     from trace_bridge.optimizers.optoprime import OptoPrime
     from trace_bridge.optimizers.textgrad import TextGrad
@@ -116,6 +117,7 @@ _HOMES = {
     ),
     "optimizers.bootstrap": ("Bootstrap",),
     "optimizers.credit": ("Blame", "blamed"),
+    "optimizers.gepa": ("GEPA",),
     "optimizers.opro": ("OPRO",),
     "optimizers.optoprime": ("OptoPrime",),
     "optimizers.textgrad": ("TextGrad",),
@@ -134,6 +136,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __version__ = "0.1.0"
 
 __all__ = [
+    "GEPA",
     "JSON",
     "LLM",
     "OPRO",

@@ -314,7 +314,7 @@ def test_wrong_arguments_are_named(run):
     ):
         run(trainable=["*:code"])
     with pytest.raises(
-        LookupError, match="unknown optimizer 'adam'; known: auto, bootstrap, opro, opto"
+        LookupError, match="unknown optimizer 'adam'; known: auto, bootstrap, gepa, opro"
     ):
         run(optimizer="adam")
     with pytest.raises(TypeError, match="cannot be called"):

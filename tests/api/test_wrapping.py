@@ -61,7 +61,7 @@ def test_an_optimizer_of_a_plugin_gets_model_and_seed(run, teacher):
 
 
 def test_an_unknown_name_lists_what_there_is(run):
-    with pytest.raises(LookupError, match=r"'adam'; known: auto, bootstrap, mine, opro, optoprime"):
+    with pytest.raises(LookupError, match=r"'adam'; known: auto, bootstrap, gepa, mine, opro"):
         run(optimizer="adam", plugins=[Offers(mine=Setter)])
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from trace_bridge.graph import Module, Parameter, bundle, node
+from trace_bridge.graph import Feedback, Module, Parameter, bundle, node
 from trace_bridge.llm.base import CallableLLM, ModelUnavailableError, Reply
 from trace_bridge.optimizers.base import Change, Trial
 from trace_bridge.optimizers.optoprime import OptoPrime
@@ -275,6 +275,17 @@ def test_earlier_candidates_are_shown_best_last():
     assert "tried before" not in llm.asked[1][1]["content"]
 
 
+def test_what_failed_on_a_minibatch_is_shown_with_what_was_said_of_it():
+    p = Parameter("now", "p")
+    said = (Feedback("far too loud", 0.0),)
+    failed = [Trial(n, {"p": f"loud {n}"}, {}, "worse", feedback=said) for n in range(3)]
+    llm = Script(variable("p", "x"))
+    asyncio.run(OptoPrime(llm=llm, memory=2).propose([(p + "").backward("x")], [p], failed))
+    shown = llm.asked[0][1]["content"].split("# tried before\n")[1].splitlines()
+    line = "score 0 on a few examples: p = 'loud {}'; said of it: 'far too loud'"
+    assert shown == [line.format(1), line.format(2)]
+
+
 def test_long_values_are_cut_in_the_prompt_but_the_variable_is_whole():
     text = "y" * 9000
     _, _, llm = stepped([variable("p", "new")], value=text)
@@ -282,6 +293,22 @@ def test_long_values_are_cut_in_the_prompt_but_the_variable_is_whole():
     assert text in prompt
     assert "characters left out" in prompt
     assert len(prompt) < 12_000
+
+
+def test_huge_values_and_graphs_keep_the_prompt_within_its_budget():
+    p = Parameter("Be brief.", "p")
+    end = p + "z" * 200_000
+    for _ in range(10_000):
+        end = answer("how high", end, p)
+    said = (Feedback("w" * 50_000, 0.0),)
+    history = [Trial(n, {"p": f"{n}" * 9000}, {0: 0.1}, "dropped", feedback=said) for n in range(9)]
+    llm = Script(variable("p", "x"))
+    graph = end.backward((0.0, "far too long"))
+    asyncio.run(OptoPrime(llm=llm, budget=20_000).propose([graph] * 3, [p], history))
+    text = "".join(message["content"] for message in llm.asked[0])
+    assert 18_000 < len(text) <= 20_000
+    for needed in ("Be brief.", "far too long", "steps left out", "score 0.1: p = '"):
+        assert needed in text
 
 
 def test_several_proposals():

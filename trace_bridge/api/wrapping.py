@@ -16,6 +16,7 @@ from trace_bridge.llm.lite import LiteLLM, configured
 from trace_bridge.optimizers.auto import Auto, names_by_optimizer
 from trace_bridge.optimizers.base import Factory, Optimizer
 from trace_bridge.optimizers.bootstrap import Bootstrap
+from trace_bridge.optimizers.gepa import GEPA
 from trace_bridge.optimizers.opro import OPRO
 from trace_bridge.optimizers.optoprime import OptoPrime
 from trace_bridge.optimizers.textgrad import TextGrad
@@ -24,7 +25,7 @@ from trace_bridge.plugins import PluginError, offered_optimizers, wrap
 from trace_bridge.recording.agent import AgentModule
 
 _OURS: Mapping[str, type[Optimizer]] = {
-    kind.name: kind for kind in (Bootstrap, OPRO, OptoPrime, Optuna, TextGrad)
+    kind.name: kind for kind in (Bootstrap, GEPA, OPRO, OptoPrime, Optuna, TextGrad)
 }
 
 
@@ -162,12 +163,14 @@ def _auto(
     able = {name: o for name, o in made.items() if o.llm or not o.needs_llm}
     if not able:
         _require_model(made.values(), known)
+    covered = frozenset[str]().union(*(groups[name] for name in able))
     for name in groups.keys() - able.keys():
-        left = ", ".join(sorted(groups[name]))
-        warn(
-            f"{left}: not tuned, since {name} needs a model that proposes"
-            " (llm= or TRACE_BRIDGE_MODEL)"
-        )
+        left = ", ".join(sorted(groups[name] - covered))
+        if left:
+            warn(
+                f"{left}: not tuned, since {name} needs a model that proposes"
+                " (llm= or TRACE_BRIDGE_MODEL)"
+            )
     return Auto([(made, groups[name]) for name, made in able.items()])
 
 

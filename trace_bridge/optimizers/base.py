@@ -10,7 +10,15 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
-from trace_bridge.graph import FeedbackLike, Node, Operator, Parameter, Subgraph, canonical
+from trace_bridge.graph import (
+    Feedback,
+    FeedbackLike,
+    Node,
+    Operator,
+    Parameter,
+    Subgraph,
+    canonical,
+)
 from trace_bridge.graph.paths import join_path
 from trace_bridge.llm.base import LLM, Usage
 
@@ -55,6 +63,7 @@ class Trial:
         state: the candidate, by path.
         scores: per validation example (by its index), as far as it was evaluated.
         fate: ``"original"``, ``"accepted"``, or why it was dropped.
+        feedback: what was said of it on the training examples that it was tried on before.
     """
 
     number: int
@@ -63,6 +72,7 @@ class Trial:
     fate: str
     proposal: Proposal = Proposal(())
     usage: Usage = field(default_factory=Usage)
+    feedback: tuple[Feedback, ...] = ()
 
     @property
     def score(self) -> float | None:
@@ -80,12 +90,17 @@ class StepPlan:
         proposals: how many proposals it will make.
         gated: whether a proposal must do at least as well on that minibatch before it is run on
             the validation set. Right for optimizers that answer to the minibatch's feedback.
+        start: values, by path, that the candidate which is run and changed has in place of the
+            current ones: a step may go on from any candidate of the history.
+        turns: how many optimizers take turns; the run's patience is for each of them.
     """
 
     optimizer: str
     minibatch: int
     proposals: int
     gated: bool
+    start: Mapping[str, object] = field(default_factory=dict[str, object])
+    turns: int = 1
 
 
 class Optimizer(ABC):
@@ -202,6 +217,7 @@ class Optimizer(ABC):
             {i: score for i, score in scores.items() if score is not None},
             "stepped" if self._steps else "original",
             self._stepped,
+            feedback=tuple(said for graph in found for _, said in graph.feedback),
         )
         history = [*self._trials, trial]
         proposals = self._run(self.propose(found, self.parameters, history, 1))

@@ -47,7 +47,8 @@ class OptoPrime(Optimizer):
     Args:
         parameters: see ``Optimizer``.
         llm: the model that proposes; a strong one. By default that of TRACE_BRIDGE_MODEL.
-        memory: how many earlier candidates with their scores the model is shown.
+        memory: how many of the best earlier candidates the model is shown, and as many of the
+            latest that failed on a minibatch, with scores and what was said of them.
         minibatch: how many runs it is shown.
         mask: whether operations and inputs are hidden, so that it sees variables, outputs and
             feedback only: the seeds' ablation *Masked*.
@@ -120,7 +121,9 @@ class OptoPrime(Optimizer):
     ) -> list[Message]:
         scored = [trial for trial in history if trial.score is not None]
         best = sorted(scored, key=lambda trial: trial.score or 0)[-self.memory :]
-        shown = best if self.memory else []
+        # what was too bad to be scored, or else it would be proposed again
+        bad = [trial for trial in history if trial.score is None and trial.feedback]
+        shown = [*bad[-self.memory :], *best] if self.memory else []
         system = _SYSTEM if self.mask else _SYSTEM + _RANKED
         text = prompt(program, subgraphs, shown, self.budget - len(system))
         return [{"role": "system", "content": system}, {"role": "user", "content": text}]

@@ -164,6 +164,14 @@ class Optuna(Optimizer):
         return Proposal(changes, f"drawn after {scored} scored trials", self.name)
 
 
+def searchable(parameter: Parameter) -> bool:
+    """Whether Optuna knows by itself where to search ``parameter``."""
+    present = parameter.peek()
+    if parameter.kind == "demos":
+        return False
+    return isinstance(present, bool) or bool(parameter.choices) or parameter.bounds is not None
+
+
 @dataclass(frozen=True, slots=True)
 class _Axis:
     """A parameter as a dimension of the search; categories are numbered, so any value can be one.

@@ -11,13 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from trace_bridge.graph import Parameter, digest, jsonable
+from trace_bridge.graph import Feedback, Parameter, digest, jsonable
 from trace_bridge.graph.context import overlaid
 from trace_bridge.llm.base import BudgetExhaustedError, ModelUnavailableError, Usage, gate
-from trace_bridge.optimizers.base import Change, Optimizer, Proposal, StepPlan, Trial
+from trace_bridge.optimizers.base import Optimizer, Proposal, StepPlan, Trial
 from trace_bridge.recording.agent import AgentModule
 from trace_bridge.training.accept import improves, verdict
 from trace_bridge.training.budget import Ledger, Meter
+from trace_bridge.training.candidates import (
+    Candidate,
+    journaled,
+    race_cost,
+    rungs,
+    why_nothing,
+)
 from trace_bridge.training.evaluate import Evaluation, Evaluator, Rows
 from trace_bridge.training.journal import Journal
 from trace_bridge.training.metric import MetricError
@@ -71,7 +78,7 @@ class Search:
         self.stopped = ""
         self.started = time.monotonic()
         self.original = {p.name: p.base for p in task.parameters}
-        self.current = self.original
+        self.current = self.start = self.original  # the best so far; what a step changes
         self.scores: Mapping[int, float] = {}  # of the current candidate, on the validation rows
         self._spent = journal.spent()  # by earlier sessions
 
@@ -123,28 +130,28 @@ class Search:
             if all(score == 1.0 for score in self.scores.values()):
                 msg = "every validation example has a score of 1 already"
                 raise _StopSearchError(msg)
-            if idle >= self.engine.patience:
+            plan = self.optimizer.plan(self.trials)
+            if idle >= self.engine.patience * plan.turns:
                 msg = f"no candidate was accepted in {idle} steps"
                 raise _StopSearchError(msg)
-            idle = 0 if await self._step(step) else idle + 1
+            idle = 0 if await self._step(step, plan) else idle + 1
 
-    async def _step(self, step: int) -> bool:
+    async def _step(self, step: int, plan: StepPlan) -> bool:
         """One step; whether it changed the current candidate."""
-        plan = self.optimizer.plan(self.trials)
+        self.start = {**self.current, **plan.start}
         generator = random.Random(f"{self.engine.seed}/{step}")
         train = self.task.train
         batch = sorted(generator.sample(range(len(train)), min(plan.minibatch, len(train))))
-        self._afford(self.current, train, batch)
-        self._enter(f"step {step + 1}: running the current candidate")
-        runs = await self.evaluator.evaluate(self.current, train, batch)
+        self._afford(self.start, train, batch)
+        self._enter(f"step {step + 1}: running the candidate to improve")
+        runs = await self.evaluator.evaluate(self.start, train, batch)
         self._enter(f"step {step + 1}: {plan.optimizer} proposes")
         proposals = await self._propose(plan, runs, step)
-        candidates = [p for p in proposals if p.state]
+        candidates = [Candidate(p) for p in proposals if p.state]
         if not candidates:
-            why = _why_nothing(proposals)
-            self._finish_trial(
-                self._trial(Proposal((), "", plan.optimizer), {}, f"nothing to try: {why}")
-            )
+            nothing = Candidate(Proposal((), "", plan.optimizer))
+            fate = f"nothing to try: {why_nothing(proposals)}"
+            self._finish_trial(self._trial(nothing, {}, fate))
             return False
         if plan.gated:
             candidates = await self._gate(candidates, runs, batch, step)
@@ -155,17 +162,17 @@ class Search:
     ) -> list[Proposal]:
         """The proposals of this step, from the journal if they were made before."""
         key = digest(
-            self.evaluator.salt, self.optimizer.settings(), step, self.current,
+            self.evaluator.salt, self.optimizer.settings(), step, self.start,
             [t.scores for t in self.trials], [e.score for e in runs],
         )  # fmt: skip
         row = self.journal.proposals(key)
         if row is not None:
-            return [_proposal(item) for item in row["proposals"]]
+            return [journaled(item) for item in row["proposals"]]
         by_name = {parameter.name: parameter for parameter in self.task.parameters}
         graphs = self.evaluator.subgraphs(runs, by_name)
         token = gate.set(Meter(self.ledger))
         try:
-            with overlaid(self.task.module.resolve(self.current)):
+            with overlaid(self.task.module.resolve(self.start)):
                 proposals = await self.optimizer.propose(
                     graphs, self.task.parameters, self.trials, plan.proposals
                 )
@@ -178,60 +185,62 @@ class Search:
 
     async def _gate(
         self,
-        candidates: Sequence[Proposal],
+        candidates: Sequence[Candidate],
         runs: Sequence[Evaluation],
         batch: Sequence[int],
         step: int,
-    ) -> list[Proposal]:
-        """Those that do no worse than the current candidate on the minibatch they answer to."""
+    ) -> list[Candidate]:
+        """Those that do no worse than what they change, on the minibatch that they answer to."""
         needed = sum(e.score for e in runs)
-        passed: list[Proposal] = []
-        for proposal in candidates:
-            state = {**self.current, **proposal.state}
+        passed: list[Candidate] = []
+        for untried in candidates:
+            state = {**self.start, **untried.proposal.state}
             self._afford(state, self.task.train, batch)
             self._enter(f"step {step + 1}: trying a proposal on the minibatch")
             found = await self.evaluator.evaluate(state, self.task.train, batch)
+            said = tuple(Feedback(e.text, e.score) for e in found)
+            candidate = Candidate(untried.proposal, said)
             total = sum(e.score for e in found)
             if total >= needed:
-                passed.append(proposal)
+                passed.append(candidate)
                 continue
             fate = (
                 f"worse on the minibatch: {total / len(batch):.3g} after {needed / len(batch):.3g}"
             )
-            self._finish_trial(self._trial(proposal, {}, fate, _usage(found)))
+            self._finish_trial(self._trial(candidate, {}, fate, _usage(found)))
         return passed
 
-    async def _race(self, candidates: Sequence[Proposal], step: int) -> bool:
+    async def _race(self, candidates: Sequence[Candidate], step: int) -> bool:
         """Race candidates on common validation rows, halving them twice; keep a better winner."""
         rows = self.task.validation
-        rungs = _rungs(len(rows)) if len(candidates) > 1 else [range(len(rows))]
-        candidates = self._affordable(candidates, rungs)
+        parts = rungs(len(rows)) if len(candidates) > 1 else [range(len(rows))]
+        candidates = self._affordable(candidates, parts)
         scores: dict[int, dict[int, float]] = {number: {} for number in range(len(candidates))}
         spent = dict.fromkeys(scores, Usage())
         alive = list(scores)
-        for rung, indices in enumerate(rungs):
+        for rung, indices in enumerate(parts):
             self._enter(
                 f"step {step + 1}: {len(alive)} candidates on {indices[-1] + 1} validation rows"
             )
-            states = [{**self.current, **candidates[number].state} for number in alive]
+            states = [{**self.start, **candidates[number].proposal.state} for number in alive]
             found = await self.evaluator.evaluate_all(states, rows, indices)
             for number, evaluations in zip(alive, found, strict=True):
                 scores[number].update(zip(indices, (e.score for e in evaluations), strict=True))
                 spent[number] += _usage(evaluations)
             alive.sort(key=lambda number: (-_mean(scores[number]), number))
-            if rung < len(rungs) - 1:
+            if rung < len(parts) - 1:
                 alive = alive[: math.ceil(len(alive) / 2)]
         winner = alive[0]
         better = improves(self.scores, scores[winner], self.engine.seed)
-        for number, proposal in enumerate(candidates):
+        for number, candidate in enumerate(candidates):
             fate = (
                 "accepted"
                 if number == winner and better
                 else self._why_dropped(scores[number], winner=number == winner)
             )
-            self._finish_trial(self._trial(proposal, scores[number], fate, spent[number]))
+            self._finish_trial(self._trial(candidate, scores[number], fate, spent[number]))
         if better:
-            self.current = {**self.current, **candidates[winner].state}
+            self.current = {**self.start, **candidates[winner].proposal.state}
             self.scores = scores[winner]
         return better
 
@@ -241,15 +250,11 @@ class Search:
         return "behind the winner" if len(scores) == len(self.scores) else "left behind in the race"
 
     def _affordable(
-        self, candidates: Sequence[Proposal], rungs: Sequence[range]
-    ) -> Sequence[Proposal]:
+        self, candidates: Sequence[Candidate], parts: Sequence[range]
+    ) -> Sequence[Candidate]:
         """As many of the candidates as the budget lets race to the end."""
         for size in range(len(candidates), 0, -1):
-            alive, cost = size, 0
-            for rung in rungs:
-                cost += alive * len(rung) * self.engine.repeats
-                alive = math.ceil(alive / 2)
-            if cost <= self._available():
+            if race_cost(size, parts) * self.engine.repeats <= self._available():
                 return candidates[:size]
         msg = f"the budget of {self.ledger.budget.evaluations} evaluations is spent"
         raise _StopSearchError(msg)
@@ -335,10 +340,12 @@ class Search:
         )
 
     def _trial(
-        self, proposal: Proposal, scores: Mapping[int, float], fate: str, usage: Usage | None = None
+        self, tried: Candidate, scores: Mapping[int, float], fate: str, usage: Usage | None = None
     ) -> Trial:
-        state = {**self.current, **proposal.state}
-        return Trial(len(self.trials), state, scores, fate, proposal, usage or Usage())
+        proposal = tried.proposal
+        state = {**self.start, **proposal.state}
+        number = len(self.trials)
+        return Trial(number, state, scores, fate, proposal, usage or Usage(), tried.feedback)
 
     def _finish_trial(self, trial: Trial) -> None:
         self.trials.append(trial)
@@ -366,28 +373,9 @@ class Search:
         )
 
 
-def _rungs(size: int) -> list[range]:
-    """Validation rows in three parts, for races in which half of the candidates go on."""
-    third = math.ceil(size / 3)
-    parts = [range(third), range(third, min(2 * third, size)), range(min(2 * third, size), size)]
-    return [part for part in parts if part]
-
-
 def _mean(scores: Mapping[int, float]) -> float:
     return math.fsum(scores.values()) / len(scores) if scores else 0.0
 
 
 def _usage(evaluations: Sequence[Evaluation]) -> Usage:
     return sum((e.usage for e in evaluations), Usage())
-
-
-def _why_nothing(proposals: Sequence[Proposal]) -> str:
-    reasons = [c.reason for p in proposals for c in p.changes if not c.accepted]
-    reasons += [p.reasoning for p in proposals if not p.changes and p.reasoning]
-    return "; ".join(dict.fromkeys(reasons)) or "nothing was proposed"
-
-
-def _proposal(row: Mapping[str, Any]) -> Proposal:
-    return Proposal(
-        tuple(Change(**change) for change in row["changes"]), row["reasoning"], row["optimizer"]
-    )

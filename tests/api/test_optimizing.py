@@ -455,3 +455,8 @@ async def test_a_cancelled_run_ends_at_once_and_keeps_what_was_finished(tmp_path
     with contextlib.closing(sqlite3.connect(path)) as journal:
         (kept,) = journal.execute("select count(*) from evaluations").fetchone()
     assert kept <= 1  # nothing that was given up
+
+
+def test_a_time_limit_is_positive():
+    with pytest.raises(ValueError, match="more than 0 seconds, or None"):
+        tb.Engine(timeout=0)

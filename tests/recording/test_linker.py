@@ -774,3 +774,17 @@ def test_a_node_stands_for_itself():
     assert history in output.parents
     blamed = subgraph({output: Feedback("wrong")}).parameters
     assert [parameter.name for parameter in blamed] == ["r:q"]
+
+
+def test_a_call_that_outlives_the_one_around_it_is_no_part_of_it():
+    """A tool that was cancelled with its agent's turn may end after the turn."""
+    recorder = Recorder({})
+    with recorder.recording() as root:
+        outer = root.component("turn", {}, {})
+        inner = outer.component("tool", {}, {})
+        outer.returns("a result")
+        outer.end()
+        inner.returns("too late")
+        inner.end()
+        root.returns(outer.output)
+    assert link(recorder).op == "turn"

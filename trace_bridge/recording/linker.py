@@ -145,7 +145,9 @@ class _Linker:
         used = {
             source[0] for at in own for sources in self.explained[at].values() for source in sources
         }
-        returned = {self.aliases[self.position[id(c)]] for c in self.children[id(call)]}
+        # one that was cancelled with the call may have ended after it
+        ended = (self.position[id(c)] for c in self.children[id(call)] if c.ended < call.ended)
+        returned = {self.aliases[at] for at in ended}
         return {(at, ""): Evidence.READ for at in sorted(returned - used) if at in own}
 
     def _sources(self, value: object, before: int) -> dict[Source, Evidence]:

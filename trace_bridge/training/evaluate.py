@@ -142,8 +142,9 @@ class Evaluator:
         return self.ledger.uncounted(keys)
 
     def _keys(self, state: Mapping[str, object], rows: Rows, index: int) -> list[str]:
+        limit = () if self.engine.timeout is None else (self.engine.timeout,)
         return [
-            digest(self.salt, state, rows.keys[index], repeat, *["traced"][: rows.traced])
+            digest(self.salt, state, rows.keys[index], repeat, *["traced"][: rows.traced], *limit)
             for repeat in range(self.engine.repeats)
         ]
 
@@ -303,7 +304,7 @@ class _Work:
                 with self.recorder.recording() as root:
                     output = self.module.run(self.example)
                     if inspect.isawaitable(output):
-                        output = self.wait(output)
+                        output = self.wait(_within(self.evaluator.engine.timeout, output))
                     root.returns(output, self.module.fields(output))
             except BudgetExhaustedError:
                 failure = "the budget is spent"
@@ -332,6 +333,23 @@ class _Work:
 
 def _nobody() -> None:
     """Nobody wants to know."""
+
+
+async def _within(seconds: float | None, awaitable: Awaitable[Any]) -> Any:
+    """What an agent gives in that time.
+
+    Raises:
+        TimeoutError: it was cancelled.
+    """
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await awaitable
+    except TimeoutError as error:
+        if not limit.expired():
+            raise  # the agent's own
+        msg = f"it took more than {seconds:g} seconds (Engine(timeout=))"
+        raise TimeoutError(msg) from error
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:

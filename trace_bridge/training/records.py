@@ -24,6 +24,8 @@ class Engine:
         failure_score: the score of an example on which the agent or the metric raised.
         patience: steps without an accepted proposal after which the search ends.
         retries: how often an evaluation is repeated after a provider's failure.
+        timeout: seconds that an asynchronous agent has for an example; then it is cancelled, which
+            is a failure of its own. None waits for ever; a synchronous agent is never stopped.
     """
 
     concurrency: int = 8
@@ -34,12 +36,16 @@ class Engine:
     failure_score: float = 0.0
     patience: int = 3
     retries: int = 2
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "repeats", "patience"):
             if getattr(self, name) < 1:
                 msg = f"Engine({name}={getattr(self, name)}): must be at least 1"
                 raise ValueError(msg)
+        if self.timeout is not None and self.timeout <= 0:
+            msg = f"Engine(timeout={self.timeout}): must be more than 0 seconds, or None"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)

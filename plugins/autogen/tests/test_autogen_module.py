@@ -13,7 +13,7 @@ from autogen_agentchat.teams import MagenticOneGroupChat, RoundRobinGroupChat, S
 from autogen_core.tools import FunctionTool
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 from autogen_ext.models.replay import ReplayChatCompletionClient
-from autogen_test_tools import ScriptClient
+from autogen_test_tools import ScriptClient, wish
 from trace_bridge_autogen import AutoGenModule
 
 import trace_bridge
@@ -346,6 +346,61 @@ def test_metrics_in_every_order(metric):
     )  # fmt: skip
     assert run.verdict == "no reliable gain"
     assert run.record.trials[0].score == 1
+
+
+async def test_an_async_metric_sees_steps_agents_and_the_end():
+    seen = []
+
+    async def metric(example, result):
+        await asyncio.sleep(0)
+        said = [message.source for message in result.messages]
+        seen.append((said, result.stop_reason))
+        return float(said.count("alice") == 1)
+
+    run = await trace_bridge.optimize_async(
+        pair(), [{"task": f"go {n}"} for n in range(12)], metric, progress=False,
+        optimizer="optoprime", trainable=["home/alice:plan"],
+        llm=lambda messages: '<variable name="home_alice_plan">nothing new</variable>',
+        engine=trace_bridge.Engine(journal=None),
+    )  # fmt: skip
+    assert run.record.trials[0].score == 1
+    for said, reason in seen:
+        assert said == ["user", "alice", "bob"]
+        assert "Maximum number of messages 3 reached" in reason
+
+
+@pytest.mark.parametrize("where", ["agent", "tool"])
+async def test_an_example_that_takes_too_long_fails_and_leaves_no_task_behind(where):
+    """Cancelling AutoGen 0.7 while a tool works hangs for ever: the copy is given up."""
+
+    async def look(place: str) -> str:
+        """Look."""
+        await asyncio.sleep(3600)
+        return place
+
+    slow = Hanging("sloth", "slow")
+    if where == "tool":
+        client = ScriptClient(lambda messages, tools: wish("look", '{"place": "yard"}'))
+        slow = AssistantAgent("sloth", client, tools=[look], system_message="You look.")
+    team = RoundRobinGroupChat([*pair()._participants, slow], name="house", max_turns=3)
+    before = asyncio.all_tasks()
+    failures = []
+
+    def metric(example, result):
+        failures.append(result)  # never called: there is no result
+        return 1.0
+
+    run = await trace_bridge.optimize_async(
+        team, [{"task": f"go {n}"} for n in range(12)], metric, progress=False,
+        optimizer="optoprime", trainable=["house/bob:plan"],
+        llm=lambda messages: "nothing",
+        engine=trace_bridge.Engine(journal=None, timeout=0.05),
+    )  # fmt: skip
+    assert run.record.trials[0].score == 0
+    assert failures == []
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
 
 
 async def test_a_client_proposes():

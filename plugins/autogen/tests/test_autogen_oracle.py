@@ -24,6 +24,12 @@ async def test_parents_are_what_the_model_received(shape):
     assert tokens(traced.output.peek())
 
 
+def test_half_of_the_shapes_are_those_of_autogens_documentation():
+    named = [shape for shape in SHAPES if ".html" in (shape.__doc__ or "")]
+    assert len(SHAPES) >= 16
+    assert len(named) >= len(SHAPES) / 2
+
+
 @pytest.mark.usefixtures("seams")
 async def test_forty_nested_runs_at_once_do_not_meet():
     """A tool that is a team, by forty candidates at once on one agent."""

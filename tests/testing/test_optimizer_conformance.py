@@ -28,6 +28,17 @@ class TestOPRO(OptimizerConformance):
         return tb.OPRO(llm=llm, seed=seed)
 
 
+class TestGEPA(OptimizerConformance):  # asks nothing about runs that got the full score
+    def make(self, llm, seed=0):
+        try:
+            return tb.GEPA(llm=llm, seed=seed)
+        except ModuleNotFoundError as error:
+            pytest.skip(str(error))
+
+    def answer(self, prompt):
+        return "```\nAnswer briefly, in metres.\n```"
+
+
 class TestTextGrad(OptimizerConformance):
     def make(self, llm, seed=0):
         return tb.TextGrad(llm=llm, seed=seed)

@@ -105,7 +105,7 @@ class OptoPrime(Optimizer):
             )
             raise ValueError(msg)
         found = reached(subgraphs, parameters)
-        if not self.mask:
+        if len(found) > 1 and not self.mask:
             found = [blame.parameter for blame in blamed(subgraphs, found)]
         found = [parameter for parameter in found if parameter.kind != "demos"]
         if not found:

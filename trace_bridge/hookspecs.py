@@ -23,6 +23,14 @@ def wrap(agent: object) -> AgentModule[Any] | None:
     """Return a Module over ``agent``, or None if it belongs to another framework."""
 
 
+@hookspec
+def agents() -> Mapping[str, tuple[type, ...]] | None:
+    """Return the classes of the framework's agents by its name (``AgentModule.framework``).
+
+    By them an agent is found inside one of another framework, and then wrapped.
+    """
+
+
 @hookspec(firstresult=True)
 def metric(function: object, module: AgentModule[Any]) -> Metric | None:
     """Return the framework's own kind of metric or evaluator as a metric, or None."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
@@ -13,6 +14,9 @@ import pluggy
 from trace_bridge import hookspecs
 from trace_bridge.optimizers.base import Factory
 from trace_bridge.recording.agent import AgentModule
+from trace_bridge.recording.nested import NestedModule
+from trace_bridge.recording.nesting import Child
+from trace_bridge.recording.routes import Routes
 
 GROUP = "trace_bridge"
 
@@ -101,9 +105,70 @@ def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
 def wrap(agent: object, manager: pluggy.PluginManager) -> AgentModule[Any] | None:
     """The Module that a plugin makes of ``agent``, or None if none knows it.
 
+    It is one over all agents of other frameworks that are found inside, too.
+
     Raises:
         PluginError: a plugin made something else.
     """
+    module = _wrapped(agent, manager)
+    return None if module is None else _nested(module, manager)
+
+
+def framework_of(value: object) -> str:
+    """The framework whose agent ``value`` is, by the installed plugins; empty if it is none."""
+    return _framework_of(value, _agents(installed()))
+
+
+def _agents(manager: pluggy.PluginManager) -> dict[str, tuple[type, ...]]:
+    found: dict[str, tuple[type, ...]] = {}
+    for offer in cast("list[dict[str, tuple[type, ...]]]", manager.hook.agents()):
+        found |= offer
+    return found
+
+
+def _framework_of(value: object, known: Mapping[str, tuple[type, ...]]) -> str:
+    return next((name for name, kinds in known.items() if isinstance(value, kinds)), "")
+
+
+def _nested(module: AgentModule[Any], manager: pluggy.PluginManager) -> AgentModule[Any]:
+    """``module``, or one over it and the agents of other frameworks inside."""
+    known = _agents(manager)
+    if isinstance(module, NestedModule) or not known.keys() - {module.framework}:
+        return module
+    routes, children = Routes(), list[Child]()
+    pending = deque[tuple[tuple[str, ...], AgentModule[Any]]]([((), module)])
+    while pending:
+        owners, holder = pending.popleft()
+
+        def wanted(value: object, own: str = holder.framework) -> bool:
+            return id(value) not in routes.known and _framework_of(value, known) not in ("", own)
+
+        parts = [((*owners, *names), value) for names, value in holder.parts()]
+        for names, value in list(routes.reached(parts, wanted)):
+            inner = None if id(value) in routes.known else _wrapped(value, manager)
+            if inner is None:
+                continue
+            inside = [value, *(part for _, part in inner.parts())]
+            kinds = known[inner.framework]
+            agents = {id(a): a for a in inside if isinstance(a, kinds)}
+            callable_ = tuple(a for at, a in agents.items() if at not in routes.known)
+            numbered = _numbered(names, children)
+            children.append(Child(numbered, inner, callable_))
+            routes.known.update(id(part) for _, part in inner.parts())
+            routes.known.discard(id(value))
+            pending.append((numbered, inner))
+    if not children:
+        return module
+    return NestedModule(module, children, routes, lambda other: _nested(other, manager))
+
+
+def _numbered(owners: tuple[str, ...], children: Sequence[Child]) -> tuple[str, ...]:
+    """``owners``, numbered if another child has that name."""
+    again = sum(child.owners == owners for child in children)
+    return (*owners[:-1], f"{owners[-1]}#{again + 1}") if again else owners
+
+
+def _wrapped(agent: object, manager: pluggy.PluginManager) -> AgentModule[Any] | None:
     if isinstance(agent, AgentModule):
         return agent  # pyright: ignore[reportUnknownVariableType]
     made: object = manager.hook.wrap(agent=agent)

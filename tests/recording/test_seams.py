@@ -66,3 +66,26 @@ def test_seams_come_and_go_from_many_threads():
 def test_subclasses_come_once_each():
     assert {Base, Sub, Silent} <= set(subclasses(Base))
     assert len(list(subclasses(Base))) == len(set(subclasses(Base)))
+
+
+def test_layers_go_around_one_another_in_any_order_of_coming_and_going():
+    class Thing:
+        def name(self):
+            return "thing"
+
+    def around(word):
+        return lambda original: lambda self: f"{word}({original(self)})"
+
+    original = vars(Thing)["name"]
+    lower = seams_installed(lambda: [(Thing, "name", around("low"))])
+    upper = seams_installed(lambda: [(Thing, "name", around("up"))], 1)
+    upper.__enter__()
+    assert Thing().name() == "up(thing)"
+    lower.__enter__()
+    assert Thing().name() == "up(low(thing))"
+    upper.__exit__(None, None, None)
+    assert Thing().name() == "low(thing)"
+    with seams_installed(lambda: [(Thing, "name", around("up"))], 1):
+        lower.__exit__(None, None, None)
+        assert Thing().name() == "up(thing)"
+    assert vars(Thing)["name"] is original

@@ -242,7 +242,7 @@ def _metrics(
     """
     found: list[Metric] = []
     for function in _raw(metric):
-        adapted = manager.hook.metric(function=function, module=module) or function
+        adapted = manager.hook.metric(function=function, module=module.outer) or function
         if not callable(adapted):
             msg = f"the metric {function!r} cannot be called: pass (example, output) -> score"
             raise TypeError(msg)

@@ -11,8 +11,9 @@ from trace_bridge import plugins
 from trace_bridge.api.native import NativeModule
 from trace_bridge.api.wrapping import module_of
 from trace_bridge.graph import Node, Parameter
-from trace_bridge.recording import Recorder, link
+from trace_bridge.recording import Recorder
 from trace_bridge.recording.agent import AgentModule
+from trace_bridge.recording.linker import link_steps
 
 
 class Recording:
@@ -21,6 +22,7 @@ class Recording:
     def __init__(self, module: AgentModule[Any]) -> None:
         self._module = module
         self._output: Node | None = None
+        self._steps: list[Node] = []
 
     @property
     def output(self) -> Node:
@@ -36,6 +38,14 @@ class Recording:
             raise RuntimeError(msg)
         return self._output
 
+    @property
+    def steps(self) -> list[Node]:
+        """What each call of the agent in the block returned, in order, in one graph.
+
+        One step alone is ``steps[2].backward("too slow", since=steps[1])``. Empty inside the block.
+        """
+        return self._steps
+
     def parameters(self) -> list[Parameter]:
         """The parameters that are trained by default, as an optimizer takes them."""
         known = dict(self._module.named_parameters())
@@ -46,11 +56,12 @@ class Recording:
         outermost = [
             call for call in recorder.calls if call.parent is recorder.root and call.ended >= 0
         ]
+        outermost.sort(key=lambda call: call.ended)
         if outermost and recorder.root.error is None:
-            last = max(outermost, key=lambda call: call.ended)
+            last = outermost[-1]
             recorder.root.returns(last.output, last.fields)
         if outermost or recorder.root.error is not None:
-            self._output = link(recorder)
+            self._output, self._steps = link_steps(recorder, outermost)
 
 
 @contextmanager
@@ -69,10 +80,10 @@ def record(agent: object) -> Generator[Recording]:
     if isinstance(module, NativeModule):
         msg = "a native agent records itself: give feedback to the node that it returns"
         raise TypeError(msg)
-    if type(module).attached is AgentModule[Any].attached:
+    if type(module.outer).attached is AgentModule[Any].attached:
         msg = (
             f"the plugin for {module.framework or type(agent).__qualname__} cannot record an"
-            f" agent's own calls: {type(module).__qualname__} has no attached(); use optimize"
+            f" agent's own calls: {type(module.outer).__qualname__} has no attached(); use optimize"
         )
         raise TypeError(msg)
     recording = Recording(module)

@@ -140,11 +140,16 @@ class Run:
         """The optimized agent (or ``agent``) with the best values, usable without trace_bridge.
 
         Args:
-            agent: another agent of the same shape; the optimized one by default. Not changed.
+            agent: another agent of the same shape; the optimized one by default. Not changed. One
+                of another framework that was found inside the optimized one is exported alone.
             format: what the plugin offers besides the framework's own object.
         """
         if agent is None:
             return self._module.export(self.best.state, format)
+        inner = self._module.inner(agent, self.best.state)
+        if inner is not None:
+            module, state = inner
+            return module.export(state, format)
         module = module_of(agent, self._manager)
         self.tuned.check(module, self.best.state)
         return module.export(self.best.state, format)

@@ -48,7 +48,7 @@ def code_digest(*objects: object) -> str:
             continue
         seen[id(item)] = item
         name = f"{item.__module__}.{item.__qualname__}"
-        if _is_installed(item.__module__):
+        if is_installed(item.__module__):
             parts.append(name)
             continue
         parts.append(f"{name}\n{_text(item)}")
@@ -78,7 +78,8 @@ def _callables_in(value: object) -> list[object]:
     return []
 
 
-def _is_installed(module: str | None) -> bool:
+def is_installed(module: str | None) -> bool:
+    """Whether a module, by its name, is installed, and not the user's own."""
     if module is None:  # made by exec, without a home
         return False
     if module.partition(".")[0] in ("builtins", "trace_bridge"):
@@ -139,7 +140,7 @@ def _variables(function: types.FunctionType) -> dict[str, object]:
             value = spaces[prefix][name]
             if not isinstance(value, types.ModuleType):
                 found[prefix + name] = value
-            elif f"{value.__name__}." not in spaces and not _is_installed(value.__name__):
+            elif f"{value.__name__}." not in spaces and not is_installed(value.__name__):
                 spaces[f"{value.__name__}."] = vars(value)
                 pending.append(f"{value.__name__}.")
     return found

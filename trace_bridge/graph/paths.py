@@ -18,6 +18,13 @@ def join_path(owners: Sequence[str], slot: str) -> str:
     return "/".join(map(escape, owners or (ROOT,))) + ":" + escape(slot)
 
 
+def below(owners: Sequence[str], path: str) -> str:
+    """The path, below ``owners``, of what has ``path`` in an agent that was found there."""
+    inner, _, slot = path.rpartition(":")
+    step = "" if inner == ROOT else f"/{inner}"
+    return "/".join(map(escape, owners)) + f"{step}:{slot}"
+
+
 def select(paths: Iterable[str], patterns: Sequence[str]) -> list[str]:
     """The paths that match any of the globs, in their own order.
 

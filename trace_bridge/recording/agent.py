@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from trace_bridge.graph import JSON, Module, Parameter, jsonable
+from trace_bridge.recording.nesting import StandIn
 from trace_bridge.recording.slot import Slot
 
 AgentT = TypeVar("AgentT")
@@ -25,6 +26,7 @@ class AgentModule(Module, Generic[AgentT]):
     """
 
     framework: str = ""
+    methods: ClassVar[Sequence[str]] = ()  # by which the framework's agents are called
 
     def __init__(self, agent: AgentT) -> None:
         self.agent = agent
@@ -59,6 +61,41 @@ class AgentModule(Module, Generic[AgentT]):
         They are recorded with them, too; ``trace_bridge.record`` enters it.
         """
         return nullcontext()
+
+    def parts(self) -> Iterable[tuple[tuple[str, ...], object]]:
+        """All objects of the agent that were found, with the names that lead to each.
+
+        The core looks in their functions and attributes for agents of other frameworks.
+        """
+        return ()
+
+    def standing_in(self, *, live: bool) -> AbstractContextManager[StandIn]:
+        """What runs in place of the agent where one of another framework calls it.
+
+        It may be entered in any thread, and lasts as long as one run of the agent around.
+
+        Args:
+            live: it is the user's own run: the agent itself takes part in it, and not a copy.
+
+        Raises:
+            NotImplementedError: the plugin's hook ``agents`` names classes, and it lacks this.
+        """
+        msg = (
+            f"the plugin for {self.framework} finds its agents inside others (hook agents), so its"
+            f" {type(self).__name__} needs standing_in()"
+        )
+        raise NotImplementedError(msg)
+
+    @property
+    def outer(self) -> AgentModule[Any]:
+        """Itself; where agents of other frameworks are inside, the Module of the agent around."""
+        return self
+
+    def inner(
+        self, agent: object, state: Mapping[str, object]
+    ) -> tuple[AgentModule[Any], Mapping[str, object]] | None:
+        """The Module over an agent of another framework inside, and its part of ``state``."""
+        return None
 
     def problem(self) -> str:
         """Why the agent cannot run at all now (no model is configured, say); empty if it can."""

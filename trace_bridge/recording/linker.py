@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TypeAlias, cast
 
@@ -29,6 +29,13 @@ _INPUTS = -1
 def link(recorder: Recorder) -> Node:
     """The output of a finished run (its failure, if it failed) as a node with its graph."""
     return _Linker(recorder).output()
+
+
+def link_steps(recorder: Recorder, steps: Sequence[Call]) -> tuple[Node, list[Node]]:
+    """As ``link``, and what each of some calls gave, in the same graph."""
+    linker = _Linker(recorder)
+    output = linker.output()
+    return output, [linker.node_of(call) for call in steps]
 
 
 class _Linker:
@@ -67,6 +74,10 @@ class _Linker:
         for position in range(len(self.calls)):
             self._make(position)
         return self._failure() or self._node(self.aliases[-1], "")
+
+    def node_of(self, call: Call) -> Node:
+        """What a finished call gave, once ``output`` has worked out the graph."""
+        return self._node(self.aliases[self.position[id(call)]], "")
 
     def _produce(self, source: Source, value: object) -> None:
         for leaf in leaves(value):

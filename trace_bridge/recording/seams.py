@@ -10,7 +10,7 @@ import functools
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 # a class, the name of one of its own methods, and what makes a seam of that method
@@ -20,8 +20,16 @@ SeamPlace: TypeAlias = tuple[type, str, Callable[[Callable[..., Any]], Callable[
 @dataclass(slots=True)
 class _Patch:
     original: Any
-    seam: Any
-    users: int = 0
+    installed: Any = None
+    users: dict[int, int] = field(default_factory=dict[int, int])  # by layer
+    makers: dict[int, Callable[[Any], Any]] = field(default_factory=dict[int, Callable[[Any], Any]])
+
+    def seam(self) -> Any:
+        """The original with a seam of each layer around it; the original if there is none."""
+        made = self.original
+        for layer in sorted(self.users):
+            made = functools.wraps(self.original)(self.makers[layer](made))
+        return made
 
 
 class _Seams:
@@ -31,48 +39,58 @@ class _Seams:
         self.lock = threading.Lock()
         self.patches: dict[tuple[type, str], _Patch] = {}
 
-    def enter(self, places: Iterable[SeamPlace]) -> list[tuple[type, str]]:
+    def enter(self, places: Iterable[SeamPlace], layer: int) -> list[tuple[type, str]]:
         entered: list[tuple[type, str]] = []
         with self.lock:
             for owner, name, maker in places:
                 original = vars(owner).get(name)
                 if original is None:
                     continue
-                patch = self.patches.get((owner, name))
-                if patch is None:
-                    seam = functools.wraps(original)(maker(original))
-                    patch = self.patches[owner, name] = _Patch(original, seam)
-                    setattr(owner, name, seam)
-                patch.users += 1
+                patch = self.patches.setdefault((owner, name), _Patch(original, original))
+                first = layer not in patch.users
+                patch.users[layer] = patch.users.get(layer, 0) + 1
                 entered.append((owner, name))
+                if first:
+                    patch.makers[layer] = maker
+                    self._renew(owner, name, patch)
         return entered
 
-    def leave(self, entered: Iterable[tuple[type, str]]) -> None:
+    def leave(self, entered: Iterable[tuple[type, str]], layer: int) -> None:
         with self.lock:
             for owner, name in entered:
                 patch = self.patches[owner, name]
-                patch.users -= 1
-                if patch.users:
+                patch.users[layer] -= 1
+                if patch.users[layer]:
                     continue
-                del self.patches[owner, name]
-                if vars(owner).get(name) is patch.seam:  # else somebody patched over it
-                    setattr(owner, name, patch.original)
+                del patch.users[layer]
+                self._renew(owner, name, patch)
+                if not patch.users:
+                    del self.patches[owner, name]
+
+    def _renew(self, owner: type, name: str, patch: _Patch) -> None:
+        if vars(owner).get(name) is patch.installed:  # else somebody patched over it
+            patch.installed = patch.seam()
+            setattr(owner, name, patch.installed)
 
 
 _seams = _Seams()
 
 
 @contextmanager
-def seams_installed(places: Callable[[], Iterable[SeamPlace]]) -> Generator[None]:
+def seams_installed(places: Callable[[], Iterable[SeamPlace]], layer: int = 0) -> Generator[None]:
     """Have these seams installed; entering again only counts.
 
     A class that does not define the method itself is left as it is.
+
+    Args:
+        places: where the seams belong.
+        layer: seams of a higher one are around those of a lower one on the same method.
     """
-    entered = _seams.enter(places())
+    entered = _seams.enter(places(), layer)
     try:
         yield
     finally:
-        _seams.leave(entered)
+        _seams.leave(entered, layer)
 
 
 def subclasses(kind: type) -> Iterator[type]:

@@ -50,6 +50,17 @@ def wrap(agent: object) -> AgentModule[Any] | None:
 
 
 @hookimpl
+def agents() -> dict[str, tuple[type, ...]] | None:
+    """Agents and teams."""
+    if not _loaded():
+        return None
+    from autogen_agentchat.agents import BaseChatAgent
+    from autogen_agentchat.teams import BaseGroupChat
+
+    return {"autogen": (BaseChatAgent, BaseGroupChat)}
+
+
+@hookimpl
 def metric(function: object, module: AgentModule[Any]) -> Metric | None:
     """A metric on a TaskResult that takes it alone, or before the example."""
     if not _loaded():

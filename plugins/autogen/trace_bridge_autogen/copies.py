@@ -27,6 +27,8 @@ from autogen_core.code_executor import CodeExecutor
 from autogen_core.models import ChatCompletionClient
 from autogen_core.tools import StaticWorkbench, Workbench
 
+from trace_bridge import in_place_of
+
 _T = TypeVar("_T")
 
 _SHARED = (
@@ -74,6 +76,10 @@ class _Look:
         self.seen: set[int] = set()
 
     def at(self, value: Any, depth: int) -> None:
+        other = in_place_of(value)
+        if other is not None:
+            self.memo[id(value)] = other
+            return
         if isinstance(value, _ATOMS) or id(value) in self.seen or depth > _DEPTH:
             return
         self.seen.add(id(value))

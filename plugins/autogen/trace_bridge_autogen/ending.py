@@ -33,12 +33,20 @@ async def run_to_end(objects: Sequence[Any], task: Any) -> object:
     result: object = agent.run(task=task, **more)
     if not inspect.isawaitable(result):
         return result
-    work = asyncio.ensure_future(cast("Awaitable[object]", result))
+    return await to_end(objects, cast("Awaitable[object]", result), token)
+
+
+async def to_end(
+    objects: Sequence[Any], result: Awaitable[object], token: CancellationToken | None = None
+) -> object:
+    """What ``result``, of a call of one of ``objects``, gives, with nothing left running."""
+    work = asyncio.ensure_future(result)
     try:
         await asyncio.wait([work])  # which leaves it running when we are cancelled
         return work.result()
     finally:
-        token.cancel()
+        if token is not None:
+            token.cancel()
         await _stop(objects)
         if not work.done():
             work.cancel()

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Awaitable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -13,10 +14,10 @@ from autogen_agentchat.agents import BaseChatAgent
 from autogen_agentchat.teams import BaseGroupChat
 from autogen_core.models import ChatCompletionClient
 
-from trace_bridge import JSON, AgentModule, Recorder, Slot, current_call
+from trace_bridge import JSON, AgentModule, Recorder, Slot, StandIn, current_call
 from trace_bridge_autogen import examples
 from trace_bridge_autogen.copies import describe
-from trace_bridge_autogen.ending import run_to_end
+from trace_bridge_autogen.ending import run_to_end, to_end
 from trace_bridge_autogen.fingerprint import clients, fingerprint
 from trace_bridge_autogen.layout import Layout
 from trace_bridge_autogen.managers import renew_manager
@@ -43,6 +44,10 @@ class AutoGenModule(AgentModule[Any]):
     """
 
     framework = "autogen"
+    methods = (
+        "run", "run_stream", "on_messages", "on_messages_stream", "reset", "on_reset",
+        "save_state", "load_state",
+    )  # fmt: skip
 
     def __init__(
         self, agent: Any, *, spans: Mapping[str, str] | None = None,
@@ -100,9 +105,34 @@ class AutoGenModule(AgentModule[Any]):
         if self.layout.factory:
             msg = "this is a function that makes an agent: record the agent that you call"
             raise TypeError(msg)
-        where = Attached(self.layout, [item.value for item in self.layout.found], live=True)
-        with overlaid(self.layout), where.entered():
+        with self.standing_in(live=True) as agent, agent.called():
             yield
+
+    def parts(self) -> Iterable[tuple[tuple[str, ...], object]]:
+        """Agents, teams, tools, memories, conditions."""
+        return [(item.owners, item.value) for item in self.layout.found]
+
+    @contextmanager
+    def standing_in(self, *, live: bool) -> Generator[StandIn]:
+        """A copy that keeps what was said in it from call to call, or the agent itself."""
+        own = [item.value for item in self.layout.found]
+        objects = own if live else self.layout.fresh(self.state_dict())
+        where = Attached(self.layout, objects, live=live)
+
+        def find(value: Any) -> Any:
+            at = self.layout.position.get(id(value))
+            return value if at is None else objects[at]
+
+        @contextmanager
+        def called() -> Generator[Callable[[Any], Any]]:
+            with where.entered():
+                yield find
+
+        if live:
+            with overlaid(self.layout):
+                yield StandIn(called)
+        else:
+            yield StandIn(called, functools.partial(to_end, objects))
 
     def inputs(self, example: Any) -> Mapping[str, object]:
         """The task."""

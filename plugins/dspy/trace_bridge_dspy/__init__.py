@@ -45,6 +45,16 @@ def wrap(agent: object) -> AgentModule[Any] | None:
 
 
 @hookimpl
+def agents() -> dict[str, tuple[type, ...]] | None:
+    """Programs."""
+    if not _loaded():
+        return None
+    import dspy
+
+    return {"dspy": (dspy.Module,)}
+
+
+@hookimpl
 def metric(function: object, module: AgentModule[Any]) -> Metric | None:
     """A DSPy metric (plain, GEPA style, or a ``dspy.Module``) of a DSPy program."""
     if not _loaded():

@@ -13,6 +13,8 @@ from typing import Any, cast
 
 import dspy
 
+from trace_bridge import in_place_of
+
 LARGEST = 1000  # a container with more items is data (a corpus), and is shared without a look
 
 # Lists that DSPy itself appends to while a module runs.
@@ -32,6 +34,9 @@ class LightCopy:
 
     def copy(self, value: Any) -> Any:
         """``value``, or a copy of it if a module or tool is in it."""
+        other = in_place_of(value)
+        if other is not None:
+            return other
         how = _how(type(value))
         if how is None:
             return value

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import dspy
 
-from trace_bridge import AgentModule, Recorder, Slot, current_call
+from trace_bridge import AgentModule, Recorder, Slot, StandIn, current_call
 from trace_bridge_dspy import examples, versions
 from trace_bridge_dspy.copies import LightCopy
 from trace_bridge_dspy.fingerprint import fingerprint
@@ -32,6 +32,7 @@ class DSPyModule(AgentModule[dspy.Module]):
     """
 
     framework = "dspy"
+    methods = ("__call__", "acall")
 
     def __init__(self, agent: dspy.Module) -> None:
         versions.require()
@@ -75,6 +76,23 @@ class DSPyModule(AgentModule[dspy.Module]):
     def attached(self) -> AbstractContextManager[object]:
         """A context in which the program itself reads this module's parameters."""
         return Attached(self.layout).entered()
+
+    def parts(self) -> Iterable[tuple[tuple[str, ...], object]]:
+        """Modules, predictors and tools."""
+        found = [item.value for item in self.layout.walk.found]
+        return [(self.layout.sites[id(value)].owners, value) for value in found]
+
+    @contextmanager
+    def standing_in(self, *, live: bool) -> Generator[StandIn]:
+        """A light copy that keeps what it notes for itself from call to call, or the program."""
+        if live:
+            yield StandIn(Attached(self.layout).called)
+            return
+        run = Run(self.layout, self.agent)
+        try:
+            yield StandIn(run.called)
+        finally:
+            run.end()
 
     def inputs(self, example: Any) -> Mapping[str, object]:
         """What of an example the program is called with."""

@@ -33,11 +33,21 @@ class Attached:
     @contextmanager
     def entered(self) -> Generator[None]:
         """Let this be what calls in this context belong to."""
+        with self.called():
+            yield
+
+    @contextmanager
+    def called(self) -> Generator[Callable[[Any], Any]]:
+        """As ``entered``, which may be done again; gives what finds the object to use for one."""
         token = active.set(self)
         try:
-            yield
+            yield self.find
         finally:
             active.reset(token)
+
+    def find(self, original: Any) -> Any:
+        """What runs in place of an object of the program."""
+        return original
 
 
 class Run(Attached):
@@ -46,7 +56,7 @@ class Run(Attached):
     def __init__(self, layout: Layout, program: dspy.Module) -> None:
         super().__init__(layout)
         self.alive = True
-        copy = LightCopy()
+        copy = self._copy = LightCopy()
         self.program: dspy.Module = copy.copy(program)
         # keyed by identity, which is safe as long as the run keeps the copies
         self.sites: dict[int, Site] = {}
@@ -73,22 +83,34 @@ class Run(Attached):
 
     @contextmanager
     def entered(self) -> Generator[None]:
+        """Run in this context, once."""
+        try:
+            with self.called():
+                yield
+        finally:
+            self.end()
+
+    @contextmanager
+    def called(self) -> Generator[Callable[[Any], Any]]:
         """Run in this context, with DSPy's trace (a list that it appends to) of its own."""
         own: dict[str, Any] = {} if dspy.settings.trace is None else {"trace": []}
-        with super().entered(), dspy.context(**own):
+        with super().called() as find, dspy.context(**own):
             self.context = contextvars.copy_context()
-            try:
-                yield
-            finally:
-                self._end()
+            yield find
 
-    def _end(self) -> None:
+    def find(self, original: Any) -> Any:
+        """The copy of an object of the program; itself, if none was made."""
+        made = self._copy.find(original)
+        return original if made is None else made
+
+    def end(self) -> None:
         """Let go of the copies, and they of us: nothing is left for the garbage collector."""
         self.alive = False
         for made in self._copies:
             if isinstance(made, dspy.Module):
                 object.__getattribute__(made, "__dict__").pop(MARK, None)
         self._copies.clear()
+        self._copy = LightCopy()
         self.sites.clear()
 
     def reenter(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -50,6 +50,16 @@ def wrap(agent: object) -> AgentModule[Any] | None:
 
 
 @hookimpl
+def agents() -> dict[str, tuple[type, ...]] | None:
+    """Runnables."""
+    if not _loaded():
+        return None
+    from langchain_core.runnables import Runnable
+
+    return {"langchain": (Runnable,)}
+
+
+@hookimpl
 def metric(function: object, module: AgentModule[Any]) -> Metric | None:
     """An evaluator of LangSmith's or LangChain's, or a metric, of a LangChain agent."""
     if not _loaded():

@@ -21,20 +21,22 @@ class LightCopy:
     Args:
         walk: the agent's objects; they stay as they are.
         writes: what is written, by the id of the original that holds it.
+        given: what stands for agents of other frameworks, by the id of the original.
         unsafe: run changed code in this process.
         live: see ``functions.clone``.
     """
 
     def __init__(
-        self, walk: Walk, writes: Mapping[int, Sequence[tuple[Place, object]]], *,
-        unsafe: bool = False, live: bool = True,
+        self, walk: Walk, writes: Mapping[int, Sequence[tuple[Place, object]]],
+        given: Mapping[int, object] | None = None, *, unsafe: bool = False, live: bool = True,
     ) -> None:  # fmt: skip
         self._walk = walk
         self._writes = writes
         self._unsafe = unsafe
         self._live = live
-        self._dirty = walk.above(set(writes)) if writes else set[int]()
-        self.made: dict[int, Any] = {}  # by the id of the original
+        self.made: dict[int, Any] = dict(given or {})  # by the id of the original
+        changed = {*writes, *self.made}
+        self._dirty = walk.above(changed) if changed else set[int]()
         self.originals: dict[int, int] = {}  # by the id of the copy
         for at in self._dirty:
             self._make(at)

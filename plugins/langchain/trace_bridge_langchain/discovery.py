@@ -20,6 +20,7 @@ from langchain_core.prompts.message import BaseMessagePromptTemplate
 from langchain_core.runnables import Runnable, RunnableParallel, RunnableSequence
 from langchain_core.tools import BaseTool
 
+from trace_bridge import framework_of
 from trace_bridge_langchain.parts import is_users, parts
 
 # Attributes that say how something is composed, and nothing about what it is.
@@ -35,6 +36,7 @@ _ASIDE = frozenset((
     "config_specs", "custom_input_type", "custom_output_type", "input_schema", "output_schema",
     "args_schema", "client", "async_client", "root_client", "root_async_client", "managed",
 ))  # fmt: skip
+_OURS = (Runnable, BaseMessage, types.FunctionType, str, int, float, dict, list, tuple)
 _ROLES = {"SystemMessage": "system", "HumanMessage": "human", "AIMessage": "ai"}
 
 
@@ -46,12 +48,14 @@ class Found:
         owners: the names that lead to it.
         parts: its parts, by the names of ``parts``.
         parents: the ids of the objects that it is a part of.
+        other: whether it is an agent of another framework, into which nobody looks here.
     """
 
     value: Any
     owners: tuple[str, ...]
     parts: Mapping[str, object]
     parents: set[int] = field(default_factory=set[int])
+    other: bool = False
 
 
 class Walk:
@@ -76,7 +80,10 @@ class Walk:
                 known.parents.add(id(value))
 
     def _add(self, value: Any, owners: tuple[str, ...]) -> Found | None:
-        held = parts(value)
+        other = not isinstance(value, _OURS) and framework_of(value) not in ("", "langchain")
+        held = {} if other else parts(value)
+        if other:
+            return self.found.setdefault(id(value), Found(value, owners, held, other=True))
         if not held and not isinstance(value, (BaseLanguageModel, types.FunctionType)):
             return None
         found = self.found[id(value)] = Found(value, owners, held)

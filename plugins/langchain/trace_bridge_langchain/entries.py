@@ -19,7 +19,7 @@ from langchain_core.runnables import Runnable
 from trace_bridge import Call, SeamPlace, seams_installed
 from trace_bridge_langchain.running import Attached, active
 
-_METHODS = (
+METHODS = (
     "invoke", "ainvoke", "stream", "astream", "transform", "atransform", "batch", "abatch",
     "astream_events", "astream_log",
 )  # fmt: skip
@@ -55,7 +55,7 @@ def entry_seams(kind: type, find: Find = _nobody) -> AbstractContextManager[None
 
 
 def _places(kind: type, find: Find) -> Iterator[SeamPlace]:
-    for name in _METHODS:
+    for name in METHODS:
         owner = next((base for base in kind.__mro__ if name in vars(base)), None)
         if owner is not None:
             yield owner, name, lambda original, name=name: _entry(original, name, find)

@@ -1,7 +1,6 @@
-"""What a function refers to, and clones of functions that refer to something else.
+"""The long texts in a function's code, which are slots, and first lines of docstrings.
 
-The user's function objects are never changed by a run: a clone has fresh cells for the closure
-variables that change, and looks its globals up in the module but for those that change.
+Clones of functions that refer to something else are the core's.
 """
 
 from __future__ import annotations
@@ -10,54 +9,24 @@ import inspect
 import types
 from collections.abc import Iterator, Mapping
 from itertools import count
-from typing import Any
+
+from trace_bridge import cloned_function as clone
+from trace_bridge import refer, references
+
+__all__ = ["change", "clone", "first_line", "referred"]
 
 _LEAST = 16  # characters of a text in a function's code that count as more than a key or a name
 
 
 def referred(function: types.FunctionType, *, globals_too: bool) -> dict[str, object]:
-    """Closure variables, defaults and (for a user's function) globals and texts, by name.
+    """What the core's ``references`` gives, and the texts in a user's function.
 
-    The names are ``closure.NAME``, ``default.NAME``, ``global.NAME`` and, for the texts that stand
-    in the code itself, ``text.NUMBER``.
+    The names of those that stand in the code itself are ``text.NUMBER``.
     """
-    found: dict[str, object] = {}
-    for name, cell in _cells(function):
-        found[f"closure.{name}"] = cell.cell_contents
-    for name, value in _defaults(function):
-        found[f"default.{name}"] = value
-    if hasattr(function, "__wrapped__"):
-        found["wrapped"] = vars(function)["__wrapped__"]
+    found = references(function, globals_too=globals_too)
     if globals_too:
-        for name in dict.fromkeys(_global_names(function.__code__)):
-            if name in function.__globals__:
-                found[f"global.{name}"] = function.__globals__[name]
         found.update((f"text.{number}", text) for number, text in _texts(function))
     return found
-
-
-def _cells(function: types.FunctionType) -> Iterator[tuple[str, types.CellType]]:
-    cells = function.__closure__ or ()
-    for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
-        try:
-            cell.cell_contents  # noqa: B018 (it may be empty still)
-        except ValueError:
-            continue
-        yield name, cell
-
-
-def _defaults(function: types.FunctionType) -> Iterator[tuple[str, object]]:
-    values = function.__defaults__ or ()
-    names = function.__code__.co_varnames[: function.__code__.co_argcount]
-    yield from zip(names[len(names) - len(values) :], values, strict=True)
-    yield from (function.__kwdefaults__ or {}).items()
-
-
-def _global_names(code: types.CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _global_names(constant)
 
 
 def _texts(function: types.FunctionType) -> Iterator[tuple[int, str]]:
@@ -75,70 +44,13 @@ def _constants(code: types.CodeType) -> Iterator[str]:
             yield from _constants(constant)
 
 
-class _Globals(dict[str, Any]):
-    """A module's globals, looked up live, but for those that are in here."""
-
-    def __init__(self, module: dict[str, Any]) -> None:
-        super().__init__(__builtins__=module.get("__builtins__", __builtins__))
-        self.module = module
-
-    def __missing__(self, name: str) -> object:
-        return self.module[name]
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or name in self.module
-
-
-def clone(
-    function: types.FunctionType, names: Mapping[str, object], *, live: bool = True
-) -> types.FunctionType:
-    """A copy of ``function`` that can get other values for what ``names`` names; see ``change``.
-
-    Args:
-        function: it stays as it is.
-        names: of ``referred``; of the values no note is taken.
-        live: look other globals up in the module, as it then is; else in a copy of it as it is now.
-    """
-    fresh = {name.removeprefix("closure.") for name in names if name.startswith("closure.")}
-    cells = tuple(
-        types.CellType(cell.cell_contents) if name in fresh else cell
-        for name, cell in zip(
-            function.__code__.co_freevars, function.__closure__ or (), strict=True
-        )
-    )
-    scope = function.__globals__
-    if any(name.startswith("global.") for name in names):
-        scope = _Globals(scope) if live else dict(scope)
-    made = types.FunctionType(
-        function.__code__, scope, function.__name__, function.__defaults__, cells or None
-    )
-    made.__kwdefaults__ = None if function.__kwdefaults__ is None else {**function.__kwdefaults__}
-    made.__annotations__ = function.__annotations__
-    made.__qualname__, made.__module__ = function.__qualname__, function.__module__
-    made.__doc__ = function.__doc__
-    vars(made).update(vars(function))
-    return made
-
-
 def change(function: types.FunctionType, name: str, value: object) -> None:
     """Write what ``name`` refers to, in place."""
     sort, _, rest = name.partition(".")
-    if sort == "closure":
-        dict(_cells(function))[rest].cell_contents = value
-    elif sort == "global":
-        function.__globals__[rest] = value
-    elif sort == "wrapped":
-        vars(function)["__wrapped__"] = value
-    elif sort == "text":
+    if sort == "text":
         function.__code__ = _replaced(function.__code__, {int(rest): str(value)}, count())
-    elif rest in (function.__kwdefaults__ or {}):
-        function.__kwdefaults__ = {**(function.__kwdefaults__ or {}), rest: value}
     else:
-        function.__defaults__ = tuple(
-            value if held == rest else default
-            for held, default in _defaults(function)
-            if held not in (function.__kwdefaults__ or {})
-        )
+        refer(function, name, value)
 
 
 def _replaced(

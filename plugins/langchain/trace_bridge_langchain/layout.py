@@ -14,7 +14,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableLambda
 from langchain_core.tools import BaseTool
 
-from trace_bridge import Parameter, join_path
+from trace_bridge import Parameter, in_place_of, join_path
 from trace_bridge_langchain.copies import LightCopy
 from trace_bridge_langchain.discovery import Found, Walk, own_name
 from trace_bridge_langchain.functions import first_line
@@ -68,6 +68,8 @@ class Layout:
         def join(name: str) -> str:
             return join_path(item.owners, name)
 
+        if item.other:
+            return []
         if isinstance(item.value, RunnableBinding):
             return list(settings_of(cast("RunnableBinding[Any, Any]", item.value), join))
         return list(slots_of(item.value, join))
@@ -222,7 +224,10 @@ class Layout:
         for path in self._changed(state):
             for one in (known[path], *known[path].others):
                 writes.setdefault(id(one.owner), []).append((one, state[path]))
-        return LightCopy(self.walk, writes, unsafe=self.unsafe, live=live)
+        others = [item.value for item in self.walk.found.values() if item.other]
+        places = ((value, in_place_of(value)) for value in others)
+        given = {id(v): made for v, made in places if made is not None and made is not v}
+        return LightCopy(self.walk, writes, given, unsafe=self.unsafe, live=live)
 
 
 def _only_async(value: object) -> bool:

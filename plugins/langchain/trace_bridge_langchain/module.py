@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.runnables import Runnable
 
-from trace_bridge import JSON, AgentModule, Recorder, Slot, current_call
+from trace_bridge import JSON, AgentModule, Recorder, Slot, StandIn, current_call
 from trace_bridge_langchain import examples, versions
-from trace_bridge_langchain.entries import entry_seams
+from trace_bridge_langchain.entries import METHODS, entry_seams
 from trace_bridge_langchain.fingerprint import fingerprint
 from trace_bridge_langchain.layout import Layout
 from trace_bridge_langchain.running import Attached
@@ -29,6 +29,7 @@ class LangChainModule(AgentModule[Runnable[Any, Any]]):
     """
 
     framework = "langchain"
+    methods = METHODS
 
     def __init__(self, agent: Runnable[Any, Any], *, unsafe: bool = False) -> None:
         super().__init__(agent)
@@ -73,6 +74,22 @@ class LangChainModule(AgentModule[Runnable[Any, Any]]):
         where = Attached(self.layout, self.state_dict)
         with entry_seams(type(self.agent)), where.entered():
             yield
+
+    def parts(self) -> Iterable[tuple[tuple[str, ...], object]]:
+        """All that the walk met; agents of other frameworks are the last on their ways."""
+        return [(item.owners, item.value) for item in self.layout.walk.found.values()]
+
+    @contextmanager
+    def standing_in(self, *, live: bool) -> Generator[StandIn]:
+        """A light copy for each call, which shares what the agent holds, as in runs of its own."""
+
+        @contextmanager
+        def called() -> Generator[Callable[[Any], Any]]:
+            where = Attached(self.layout, self.state_dict)
+            with where.entered():
+                yield where.find
+
+        yield StandIn(called)
 
     def inputs(self, example: Any) -> Mapping[str, object]:
         """What of an example the agent is given."""

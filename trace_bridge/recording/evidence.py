@@ -13,13 +13,17 @@ import enum
 import re
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from trace_bridge.graph import Evidence
+
+if TYPE_CHECKING:
+    import pydantic.fields
 
 DEPTH = 6  # how deep containers are looked into
 _MIN_TEXT = 4  # characters of a normalized text that make a match more than chance
 _MIN_PART = 8  # the same, for a value that is a part of an earlier text
+_MIN_FAR = 16  # the same, for a value that the code around is not known to have read
 _RUN = 3  # words in a row that make a match more than chance
 _GAP = " \x00 "  # stands for text that is explained already
 
@@ -31,10 +35,16 @@ _ATOMS = (str, bytes, *_SHARED)
 
 
 class Produced(NamedTuple):
-    """A value that may explain later ones: ``source`` is the recorder's own key for it."""
+    """A value that may explain later ones: ``source`` is the recorder's own key for it.
+
+    Attributes:
+        was_read: whether the code whose value is to be explained has read it; None if its reads
+            are not known.
+    """
 
     source: tuple[int, str]
     value: object
+    was_read: bool | None = None
 
 
 def leaves(value: object, depth: int = 0) -> Iterator[object]:
@@ -58,7 +68,13 @@ def _items(value: object) -> Iterable[object]:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [getattr(value, field.name) for field in dataclasses.fields(value)]
     if hasattr(type(value), "model_fields"):  # pydantic, which the core does not import
-        return list(vars(value).values())
+        fields = cast("Mapping[str, pydantic.fields.FieldInfo]", type(value).model_fields)
+        # a default is its class's, and one object for all: nobody passed it on
+        return [
+            item
+            for name, item in vars(value).items()
+            if name not in fields or item is not fields[name].default
+        ]
     return ()
 
 
@@ -83,16 +99,22 @@ def explain_text(
 
     Args:
         value: what is to be explained.
-        produced: earlier values, newest first.
+        produced: earlier values, in the order in which they are tried: newest first, and before
+            all others those that were read. What was not read counts only by a long whole text.
         known: normalized text that everybody could see (the question), which proves nothing.
     """
     texts = [normalized(leaf) for leaf in leaves(value) if isinstance(leaf, str)]
     texts = [text for text in texts if text]
     found: list[tuple[tuple[int, str], Evidence]] = []
-    for source, earlier in produced:
+    for source, earlier, was_read in produced:
         if not any(text.replace("\x00", "").strip() for text in texts):
             break
-        evidence, masks = _match(texts, earlier, known)
+        if was_read is False:
+            evidence, masks = _whole(texts, earlier, known, _MIN_FAR)
+        else:
+            evidence, masks = _match(texts, earlier, known)
+        if evidence is None and was_read:
+            evidence, masks = _numbers(texts, earlier, known)
         if evidence is not None:
             found.append((source, evidence))
         for mask in masks:
@@ -100,20 +122,40 @@ def explain_text(
     return found
 
 
-def _match(
-    texts: list[str], earlier: object, known: str
-) -> tuple[Evidence | None, list[re.Pattern[str]]]:
-    """How ``earlier`` explains ``texts``, and what of them it explains."""
+_Found: TypeAlias = tuple[Evidence | None, list[re.Pattern[str]]]
+
+
+def _whole(texts: list[str], earlier: object, known: str, least: int) -> _Found:
+    """The texts in ``earlier`` that stand in ``texts`` as they are."""
     parts = [normalized(leaf) for leaf in leaves(earlier) if isinstance(leaf, str)]
-    evidence: Evidence | None = None
-    masks: list[re.Pattern[str]] = []
-    for part in parts:
-        if len(part) < _MIN_TEXT or part in known:
-            continue
-        whole = re.compile(rf"\b{re.escape(part)}\b")
-        if any(whole.search(text) for text in texts):
-            evidence = Evidence.TEXT
-            masks.append(whole)
+    words = [
+        re.compile(rf"\b{re.escape(part)}\b")
+        for part in parts
+        if len(part) >= least and part not in known
+    ]
+    masks = [whole for whole in words if any(whole.search(text) for text in texts)]
+    return Evidence.TEXT if masks else None, masks
+
+
+def _numbers(texts: list[str], earlier: object, known: str) -> _Found:
+    """The numbers in ``earlier`` that stand in ``texts``: they have no identity."""
+    numbers = {
+        normalized(str(leaf))
+        for leaf in leaves(earlier)
+        if isinstance(leaf, (int, float)) and not isinstance(leaf, bool)
+    }
+    words = [re.compile(rf"\b{re.escape(number)}\b") for number in sorted(numbers)]
+    masks = [
+        word for word in words
+        if not word.search(known) and any(word.search(text) for text in texts)
+    ]  # fmt: skip
+    return Evidence.WORDS if masks else None, masks
+
+
+def _match(texts: list[str], earlier: object, known: str) -> _Found:
+    """How ``earlier`` explains ``texts``, and what of them it explains."""
+    evidence, masks = _whole(texts, earlier, known, _MIN_TEXT)
+    parts = [normalized(leaf) for leaf in leaves(earlier) if isinstance(leaf, str)]
     if evidence is None:
         for text in texts:
             if len(text) >= _MIN_PART and text not in known and any(text in part for part in parts):

@@ -55,6 +55,7 @@ class _Linker:
             self.children[id(call.parent)].append(call)
         self.aliases: list[int] = []
         self.explained: list[Explained] = []
+        self.read: dict[int, frozenset[Source]] = {}  # by the id of a component
         self.nodes: dict[Source, Node] = {}
         for name, value in recorder.inputs.items():
             self._produce((_INPUTS, name), value)
@@ -124,11 +125,16 @@ class _Linker:
         if call.is_frame:
             if self.aliases[position] != position:
                 return {}
+            if call is self.recorder.root and call.error is not None:
+                return {"": self._unused(position, call)}  # what its code had when it failed
             if call.made_of is not None:
                 return {"": self._sources(call.made_of, call.ended)}
             return {name: self._sources(value, call.ended) for name, value in call.fields.items()}
         before = call.ended if call.pieces else call.started
-        explained = {name: self._sources(value, before) for name, value in call.inputs.items()}
+        explained = {
+            name: self._sources(value, before, call.component_around())
+            for name, value in call.inputs.items()
+        }
         if call.made_of is not None:
             made_of = self._sources(call.made_of, call.ended)
             explained[""] = {**explained.get("", {}), **made_of}
@@ -143,16 +149,21 @@ class _Linker:
         Where that cannot be told from the values, those that no other call inside has used: their
         outputs went to the component's own code.
         """
-        inside = [c for c in self.calls[:position] if _is_inside(c, call)]
-        own = {self.position[id(c)] for c in inside}
+        own = self._inside(position, call)
         found = {
             source: evidence
             for value in call.fields.values()
             for source, evidence in self._sources(value, call.ended).items()
             if source[0] in own
         }
-        if found:
-            return found
+        return found or self._unused(position, call)
+
+    def _inside(self, position: int, call: Call) -> set[int]:
+        return {self.position[id(c)] for c in self.calls[:position] if c.is_inside(call)}
+
+    def _unused(self, position: int, call: Call) -> dict[Source, Evidence]:
+        """The calls inside another whose outputs no other call inside has used."""
+        own = self._inside(position, call)
         used = {
             source[0] for at in own for sources in self.explained[at].values() for source in sources
         }
@@ -161,7 +172,16 @@ class _Linker:
         returned = {self.aliases[at] for at in ended}
         return {(at, ""): Evidence.READ for at in sorted(returned - used) if at in own}
 
-    def _sources(self, value: object, before: int) -> dict[Source, Evidence]:
+    def _sources(
+        self, value: object, before: int, around: Call | None = None
+    ) -> dict[Source, Evidence]:
+        """What ``value`` was made from, of what had ended by ``before``.
+
+        Args:
+            value: anything.
+            before: a moment.
+            around: the component in whose code the value was made, if any.
+        """
         if isinstance(value, Call):
             at = self._told(value, before)
             return {} if at is None else {(at, ""): Evidence.IDENTITY}
@@ -176,7 +196,7 @@ class _Linker:
             elif isinstance(leaf, str):
                 unexplained.append(leaf)
         if unexplained:
-            produced = self._produced(before)
+            produced = self._produced(before, around)
             found |= {
                 s: e for s, e in explain_text(unexplained, produced, self.known) if s not in found
             }
@@ -207,16 +227,37 @@ class _Linker:
             for item in items_in(cast("object", value)):
                 yield from self._traced(item, before, depth + 1)
 
-    def _produced(self, before: int) -> list[Produced]:
-        """What components had returned by then, newest first, and last the agent's own inputs."""
+    def _reads(self, around: Call) -> frozenset[Source]:
+        """What the inputs of a component came from."""
+        if id(around) not in self.read:
+            found = set[Source]()
+            for value in around.inputs.values():
+                found.update(self._sources(value, around.started, around.component_around()))
+            self.read[id(around)] = frozenset(found)
+        return self.read[id(around)]
+
+    def _produced(self, before: int, around: Call | None) -> list[Produced]:
+        """What components had returned by then, newest first, and last the agent's own inputs.
+
+        What a component makes in its code, it makes of what it was given and what was called there.
+        That comes first, since other values may look alike.
+        """
+        read = frozenset[Source]() if around is None else self._reads(around)
+
+        def was_read(index: int, name: str) -> bool | None:
+            if around is None:
+                return None
+            given = (index, name) in read or (index, "") in read
+            return given or self.calls[index].is_inside(around)
+
         earlier = [
-            Produced((index, name), value)
+            Produced((index, name), value, was_read(index, name))
             for index, call in enumerate(self.calls[:-1])
             if not call.is_frame and call.ended < before
             for name, value in _results(call).items()
         ]
         inputs = [Produced((_INPUTS, name), value) for name, value in self.recorder.inputs.items()]
-        return earlier[::-1] + inputs
+        return sorted(earlier[::-1], key=lambda one: one.was_read is False) + inputs
 
     def _attribute_reads(self) -> None:
         """Give what was read but never seen again to the next call of the code that read it.
@@ -332,7 +373,7 @@ class _Linker:
             seen.add(id(error))
             # an exception that was handled elsewhere, before this one was raised, is not its origin
             origin = next(
-                (c for c in self.calls if c.error is error and _is_inside(c, origin)), origin
+                (c for c in self.calls if c.error is error and c.is_inside(origin)), origin
             )
             error = error.__cause__ or error.__context__
         return self.nodes[self.position[id(origin)], ""]
@@ -350,14 +391,6 @@ def _resolved(value: object) -> object:
 
 def _has_calls(items: list[object]) -> bool:
     return any(isinstance(item, Call) for item in items)
-
-
-def _is_inside(call: Call, outer: Call) -> bool:
-    while call is not outer:
-        if call.parent is None:
-            return False
-        call = call.parent
-    return True
 
 
 def _equal(one: object, other: object) -> bool:

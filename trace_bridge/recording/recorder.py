@@ -59,6 +59,20 @@ class Call:
         """Whether this call only contains others."""
         return self.parameters is None
 
+    def is_inside(self, outer: Call) -> bool:
+        """Whether this call is ``outer``, or was made in the course of it."""
+        call: Call | None = self
+        while call is not None and call is not outer:
+            call = call.parent
+        return call is outer
+
+    def component_around(self) -> Call | None:
+        """The innermost component in whose code this call was made."""
+        outer = self.parent
+        while outer is not None and outer.is_frame:
+            outer = outer.parent
+        return outer
+
     def returns(
         self, output: object, fields: Mapping[str, object] | None = None, made_of: object = None
     ) -> None:

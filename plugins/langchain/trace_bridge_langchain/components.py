@@ -6,6 +6,7 @@ original runs on what stands for the object in the current run: a copy with othe
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -245,9 +246,22 @@ def is_component(self: Any, site: Site) -> bool:
     """Whether a runnable over a function is the user's, and not a part of the framework."""
     if site.parameters or site.ends is not None:
         return True
-    function = getattr(self, "func", None) or getattr(self, "afunc", None)
+    function = _function_of(self)
     function = getattr(function, "__wrapped__", function)
     return is_users(getattr(function, "__func__", function))
+
+
+def _function_of(self: Any) -> Any:
+    found = getattr(self, "func", None) or getattr(self, "afunc", None)
+    return found.func if isinstance(found, functools.partial) else found
+
+
+def _met_function(self: Any) -> tuple[Any, Site, Attached | None]:
+    """As ``met``: LangGraph makes a new runnable for each call of a task's function."""
+    own, site, where = met(self)
+    if site is _UNKNOWN and where is not None:
+        site = where.site(_function_of(self)) or _UNKNOWN
+    return own, site, where
 
 
 def function(original: Method) -> Method:
@@ -257,7 +271,7 @@ def function(original: Method) -> Method:
         call = current_call()
         if call is None:
             return original(self, *args, **kwargs)
-        own, site, where = met(self)
+        own, site, where = _met_function(self)
         if not is_component(self, site):
             return original(own, *args, **kwargs)
         given, inputs = _tracked(self, args[0] if args else kwargs.pop("input"))
@@ -280,7 +294,7 @@ def afunction(original: Method) -> Method:
         call = current_call()
         if call is None:
             return await original(self, *args, **kwargs)
-        own, site, where = met(self)
+        own, site, where = _met_function(self)
         if not is_component(self, site):
             return await original(own, *args, **kwargs)
         given, inputs = _tracked(self, args[0] if args else kwargs.pop("input"))

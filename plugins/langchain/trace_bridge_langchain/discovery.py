@@ -37,6 +37,7 @@ _ASIDE = frozenset((
     "args_schema", "client", "async_client", "root_client", "root_async_client", "managed",
 ))  # fmt: skip
 _OURS = (Runnable, BaseMessage, types.FunctionType, str, int, float, dict, list, tuple)
+_TASK = "_TaskFunction"  # private: what LangGraph's @task makes; each call is a new runnable
 _ROLES = {"SystemMessage": "system", "HumanMessage": "human", "AIMessage": "ai"}
 
 
@@ -107,9 +108,9 @@ class Walk:
                 continue
             inside.append(item)
             for name, part in item.parts.items():
-                own = isinstance(part, (Runnable, BaseTool)) and not (
-                    isinstance(value, BasePromptTemplate) and isinstance(part, BasePromptTemplate)
-                )
+                own = isinstance(part, (Runnable, BaseTool)) or type(part).__name__ == _TASK
+                if isinstance(value, BasePromptTemplate) and isinstance(part, BasePromptTemplate):
+                    own = False
                 if id(part) not in seen and not own and name not in _ASIDE:
                     seen.add(id(part))
                     pending.append(part)

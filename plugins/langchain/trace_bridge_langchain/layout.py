@@ -137,7 +137,7 @@ class Layout:
                     own = read.setdefault(id(owner), {})
                     own[name if name not in own else place.path] = parameter
         for item in self.walk.found.values():
-            if isinstance(item.value, Runnable):
+            if isinstance(item.value, (Runnable, types.FunctionType)):
                 self.sites[id(item.value)] = self._site(item, read)
         for item in self.walk.found.values():
             if type(item.value).__name__ == "BranchSpec":  # private: LangGraph's conditional edges
@@ -155,7 +155,9 @@ class Layout:
                 if parameter not in site.parameters.values():
                     key = name if name not in site.parameters else parameter.name
                     site.parameters[key] = parameter
-        function = getattr(value, "func", None) or getattr(value, "afunc", None)
+        function = value
+        if not isinstance(value, types.FunctionType):
+            function = getattr(value, "func", None) or getattr(value, "afunc", None)
         site.description = first_line(function) if callable(function) else ""
         return site
 

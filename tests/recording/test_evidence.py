@@ -1,6 +1,7 @@
 import dataclasses
 import enum
 
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,3 +125,29 @@ def test_any_text_can_be_judged(texts, produced, known):
         texts, [Produced((at, ""), text) for at, text in enumerate(produced)], normalized(known)
     )
     assert len({source for source, _ in found}) == len(found)
+
+
+class Titled(pydantic.BaseModel):
+    role: str = "system"
+    text: str
+
+
+def test_a_models_defaults_are_nobodys():
+    assert list(leaves(Titled(text="x")))[1:] == ["x"]
+    assert list(leaves(Titled(role="sys" + "tem?", text="x")))[1:] == ["system?", "x"]
+
+
+def test_what_was_not_read_counts_only_by_a_long_whole_text():
+    short, long = "billing", "an invoice of last week"
+    assert not explained(f"on {short}", (A, short, False))
+    assert explained(f"on {short}", (A, short)) == {A: Evidence.TEXT}
+    assert explained(f"on {long}!", (A, long, False)) == {A: Evidence.TEXT}
+    assert not explained("invoice of last month", (A, long, False))
+
+
+def test_a_number_counts_where_it_was_read():
+    rows = [12, "x", True]
+    assert explained("There are 12 rows", (A, rows, True)) == {A: Evidence.WORDS}
+    assert not explained("There are 12 rows", (A, rows))
+    assert not explained("There are 120 rows, and that is True", (A, rows, True))
+    assert not explained("There are 12 rows", (A, rows, True), known="say 12")

@@ -788,3 +788,46 @@ def test_a_call_that_outlives_the_one_around_it_is_no_part_of_it():
         inner.end()
         root.returns(outer.output)
     assert link(recorder).op == "turn"
+
+
+def test_what_a_component_makes_in_its_code_it_makes_of_what_it_was_given():
+    run = Run()
+    with run.recording() as root:
+        run.call("first", "a joke about lions at sea")
+        theme = run.call("theme", "a joke about penguins")
+        with root.component("second", {"theme": theme}, {}) as second:
+            prompt = f"Tell {theme}, a joke about what you like"
+            second.returns(run.call("model", "Ha", prompt=prompt))
+        root.returns("Ha")
+    assert run.reached() == {"theme", "model"}
+
+
+def test_a_number_that_a_component_was_given_reaches_the_prompt_in_its_code():
+    run = Run()
+    with run.recording() as root:
+        rows = run.call("rows", [7, 12])
+        with root.component("answer", {"rows": rows}, {}):
+            run.call("model", "Many of them", prompt="There are 12")
+        root.returns("Many of them")
+    assert run.reached() == {"rows", "model"}
+
+
+def test_who_passes_a_whole_output_on_as_a_part_is_nearer():
+    run = Run()
+    with run.recording() as root:
+        with root.component("node", {}, {"code": run.parameter("node")}) as node:
+            saved = run.call("tool", "saved under a key")
+            node.returns({"report": saved}, {"report": saved})
+        root.returns({"report": saved}, {"report": saved})
+    assert run.reached() == {"node", "tool"}
+
+
+def test_a_failure_in_the_agents_own_code_is_blamed_on_what_it_had():
+    run = Run()
+    with pytest.raises(KeyError), run.recording():
+        first = run.call("first", "one thing")
+        run.call("second", "another thing", given=first)
+        run.call("third", "a third thing")
+        raise KeyError("absent")
+    assert run.output().data == "(KeyError) 'absent'"
+    assert run.reached() == {"first", "second", "third"}

@@ -186,7 +186,8 @@ class _Linker:
             at = self._told(value, before)
             return {} if at is None else {(at, ""): Evidence.IDENTITY}
         owner = self._owner(id(value), before) if identifiable(value) else None
-        if owner is not None:
+        part = self._producer(value, before)  # somebody may have passed a whole output on, as a part
+        if owner is not None and (part is None or part[0] <= owner):
             return {(owner, ""): Evidence.IDENTITY}
         found: dict[Source, Evidence] = {}
         unexplained: list[object] = []

@@ -1,275 +1,292 @@
-"""Six more LangGraph programs, in the style of its tutorials, with their true edges.
+"""Six LangGraph programs that the recorder was not made with, and their true edges.
 
-They and their truths were written when the recorder had been frozen (at "Record what LangGraph's
-nodes read, and what routers decide"), to see what it is worth on programs that it was not made
-with. Its first run found 39 of the 43 edges and 6 that are not there: precision 0.87, recall 0.91.
-What could be mended has been, since: numbers that a node reads by key, routers' words that stand in
-later prompts, messages that a prompt only passes on.
+They and their truths were written when the recorder had been frozen (at "Explain what a function
+passes on by what it has read"), before any of them had run. That run found 58 of the 61 edges and 3
+that are not there: precision 0.95, recall 0.95 (async: 1 that is not there, 0.98 and 0.95). One
+fault has been mended since, which had lost the 3: a node that returned a tool's very output.
 """
 
 import operator
 from typing import Annotated, TypedDict
 
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, trim_messages
-from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
 from langchain_test_tools import ScriptModel
 from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.types import Command, Send
+from pydantic import BaseModel, Field
 
 model = ScriptModel()
 
 
-# ------------------------------------------------------------------ customer support: routing
-
-
-class Ticket(TypedDict, total=False):
-    text: str
-    topic: str
-    customer: str
-    reply: str
-
-
-def support():
-    classify_prompt = ChatPromptTemplate.from_template("Classify the ticket: {text}")
-
-    def classify(state):
-        said = (classify_prompt | model).invoke({"text": state["text"]}).content
-        return {"topic": "billing" if "invoice" in said else "technical"}
-
-    def account(state):
-        return {"customer": f"customer of {state['text'][:7]}"}
-
-    def by_topic(state):
-        return state["topic"]
-
-    def billing(state):
-        return {"reply": model.invoke(f"Billing for {state['customer']}: {state['text']}").content}
-
-    def technical(state):
-        return {"reply": model.invoke(f"Technical help: {state['text']}").content}
-
-    graph = StateGraph(Ticket)
-    for node in (classify, account, billing, technical):
+def graph_of(state, *nodes):
+    graph = StateGraph(state)
+    for node in nodes:
         graph.add_node(node.__name__, node)
-    graph.add_edge(START, "classify")
-    graph.add_edge("classify", "account")
-    graph.add_conditional_edges("account", by_topic, ["billing", "technical"])
-    graph.add_edge("billing", END)
-    graph.add_edge("technical", END)
-    truth = {
-        ("classify.classify_prompt", "classify.model"), ("classify.model", "classify"),
-        ("classify", "account.by_topic"), ("account.by_topic", "billing"),
-        ("account", "billing"), ("account", "billing.model"), ("billing.model", "billing"),
-    }  # fmt: skip
-    return graph.compile(), {"text": "My invoice is wrong"}, truth
+    graph.add_edge(START, nodes[0].__name__)
+    return graph
 
 
-# ------------------------------------------------------------------ reflection: writer and critic
+# ------------------------------------------------------------------ corrective RAG: graded passages
 
 
-class Essay(TypedDict, total=False):
-    topic: str
-    draft: str
-    critique: str
-    rounds: int
-
-
-def reflection():
-    def write(state):
-        hints = state.get("critique", "nothing yet")
-        return {
-            "draft": model.invoke(f"Essay on {state['topic']}, minding {hints}").content,
-            "rounds": state.get("rounds", 0) + 1,
-        }
-
-    def criticize(state):
-        return {"critique": model.invoke(f"Criticize: {state['draft']}").content}
-
-    def again(state):
-        return END if state["rounds"] > 1 else "criticize"
-
-    graph = StateGraph(Essay)
-    graph.add_node("write", write)
-    graph.add_node("criticize", criticize)
-    graph.add_edge(START, "write")
-    graph.add_conditional_edges("write", again, ["criticize", END])
-    graph.add_edge("criticize", "write")
-    truth = {
-        ("write.model", "write"), ("write", "write.again"), ("write.again", "criticize"),
-        ("write", "criticize"), ("write", "criticize.model"), ("criticize.model", "criticize"),
-        ("criticize", "write"), ("criticize", "write.model"), ("write", "write"),
-    }  # fmt: skip
-    return graph.compile(), {"topic": "the sea"}, truth
-
-
-# ------------------------------------------------------------------ a chain as a node, and a parser
-
-
-class Query(TypedDict, total=False):
+class Search(TypedDict, total=False):
     question: str
-    sql: str
-    rows: list
+    documents: list
+    attempts: int
     answer: str
-    audit: str
 
 
-def sql_agent():
-    write_sql = ChatPromptTemplate.from_template("SQL for {question}") | model
+def corrective():
+    answer_prompt = ChatPromptTemplate.from_template("Answer {question} by means of {context}")
 
-    def sql(state):
-        return {"sql": write_sql.invoke({"question": state["question"]}).text}
+    def retrieve(state):
+        asked = state["question"]
+        found = [f"the first passage about {asked}", f"the second passage about {asked}"]
+        return {"documents": found, "attempts": state.get("attempts", 0) + 1}
 
-    def execute(state):
-        return {"rows": [len(state["sql"]), 7]}
+    def grade(state):
+        kept = [
+            document for document in state["documents"]
+            if "second" in model.invoke(f"Is this relevant? {document}").content
+        ]  # fmt: skip
+        return {"documents": kept}
 
-    def answer(state):
-        return {"answer": model.invoke(f"There are {state['rows'][1]} rows").content}
+    def enough(state):
+        return "generate" if state["attempts"] > 1 else "transform"
 
-    def audit(state):
-        return {"audit": f"ran {state['sql']}"}
+    def transform(state):
+        return {"question": model.invoke(f"Rephrase {state['question']}").content}
 
-    graph = StateGraph(Query)
-    for node in (sql, execute, answer, audit):
-        graph.add_node(f"{node.__name__}_step", node)
-    graph.add_edge(START, "sql_step")
-    graph.add_edge("sql_step", "execute_step")
-    graph.add_edge("execute_step", "answer_step")
-    graph.add_edge("sql_step", "audit_step")
-    graph.add_edge("answer_step", END)
-    graph.add_edge("audit_step", END)
+    def generate(state):
+        given = {"question": state["question"], "context": "; ".join(state["documents"])}
+        return {"answer": (answer_prompt | model).invoke(given).content}
+
+    graph = graph_of(Search, retrieve, grade, transform, generate)
+    graph.add_edge("retrieve", "grade")
+    graph.add_conditional_edges("grade", enough, ["transform", "generate"])
+    graph.add_edge("transform", "retrieve")
+    graph.add_edge("generate", END)
     truth = {
-        ("sql_step.prompt", "sql_step.model"), ("sql_step.model", "sql_step"),
-        ("sql_step", "execute_step"), ("execute_step", "answer_step"),
-        ("answer_step.model", "answer_step"), ("sql_step", "audit_step"),
-        # the number of rows went into the model's prompt
-        ("execute_step", "answer_step.model"),
+        ("transform", "retrieve"), ("retrieve", "retrieve"),
+        ("retrieve", "grade"), ("retrieve", "grade.model"), ("grade.model", "grade"),
+        ("retrieve", "grade.enough"), ("grade.enough", "transform"), ("grade.enough", "generate"),
+        ("transform.model", "transform"),
+        ("transform", "generate"), ("grade", "generate"),
+        ("transform", "generate.answer_prompt"), ("grade", "generate.answer_prompt"),
+        ("generate.answer_prompt", "generate.model"), ("generate.model", "generate"),
     }  # fmt: skip
-    return graph.compile(), {"question": "how many"}, truth
+    return graph.compile(), {"question": "where glaciers end"}, truth
 
 
-# ------------------------------------------------------------------ teams: a graph in a graph
+# ------------------------------------------------------------------ agents that hand over
 
 
-class Inner(TypedDict, total=False):
-    brief: str
-    notes: Annotated[list, operator.add]
-    summary: str
+class Desk(MessagesState, total=False):
+    notes: str
 
 
-class Outer(TypedDict, total=False):
-    request: str
-    brief: str
-    summary: str
-    final: str
+def handoffs():
+    def triage(state):
+        told = [SystemMessage("Decide who is to help"), *state["messages"]]
+        who = "repairs" if "broken" in model.invoke(told).content else "sales"
+        return Command(goto=who, update={"notes": f"triaged: it is for {who}"})
 
+    def repairs(state):
+        asked = state["messages"][-1].content
+        reply = model.invoke(f"Repair it, knowing {state['notes']}. {asked}")
+        return Command(goto="wrap_up", update={"messages": [reply]})
 
-def teams():
-    def search(state):
-        return {"notes": [model.invoke(f"Search for {state['brief']}").content]}
+    def sales(state):
+        return Command(goto="wrap_up", update={"messages": [AIMessage("Buy another one")]})
 
-    def summarize(state):
-        return {"summary": f"In short: {state['notes'][-1]}"}
+    def wrap_up(state):
+        return {"messages": [AIMessage(f"In summary: {state['messages'][-1].content}")]}
 
-    inner = StateGraph(Inner)
-    inner.add_node("search", search)
-    inner.add_node("summarize", summarize)
-    inner.add_edge(START, "search")
-    inner.add_edge("search", "summarize")
-    inner.add_edge("summarize", END)
-
-    def brief(state):
-        return {"brief": f"the brief of {state['request']}"}
-
-    def finish(state):
-        return {"final": model.invoke(f"Polish {state['summary']}").content}
-
-    outer = StateGraph(Outer)
-    outer.add_node("briefing", brief)
-    outer.add_node("team", inner.compile())
-    outer.add_node("finish", finish)
-    outer.add_edge(START, "briefing")
-    outer.add_edge("briefing", "team")
-    outer.add_edge("team", "finish")
-    outer.add_edge("finish", END)
+    graph = StateGraph(Desk)
+    graph.add_node("triage", triage, destinations=("repairs", "sales"))
+    graph.add_node("repairs", repairs, destinations=("wrap_up",))
+    graph.add_node("sales", sales, destinations=("wrap_up",))
+    graph.add_node("wrap_up", wrap_up)
+    graph.add_edge(START, "triage")
+    graph.add_edge("wrap_up", END)
     truth = {
-        ("briefing", "team.search"), ("briefing", "team.search.model"),
-        ("team.search.model", "team.search"), ("team.search", "team.summarize"),
-        ("team.summarize", "finish"), ("team.summarize", "finish.model"),
-        ("finish.model", "finish"),
+        ("triage.model", "triage"), ("triage", "repairs"), ("triage", "repairs.model"),
+        ("repairs.model", "repairs"), ("repairs", "wrap_up"),
     }  # fmt: skip
-    return outer.compile(), {"request": "a market study"}, truth
+    return graph.compile(), {"messages": [HumanMessage("My lamp is broken")]}, truth
 
 
-# ------------------------------------------------------------------ a chat with a trimmed memory
+# ------------------------------------------------------------------ a debate over a pydantic state
 
 
-def chat():
-    prompt = ChatPromptTemplate.from_messages(
-        [("system", "You are a pirate."), MessagesPlaceholder("messages")]
-    )
+class Debate(BaseModel):
+    motion: str = ""
+    pro: Annotated[list[str], operator.add] = Field(default_factory=list)
+    con: Annotated[list[str], operator.add] = Field(default_factory=list)
+    verdict: str = ""
 
-    def respond(state):
-        kept = trim_messages(
-            state["messages"], strategy="last", token_counter=len, max_tokens=2, start_on="human"
-        )
-        return {"messages": [(prompt | model).invoke({"messages": kept})]}
 
-    def title(state):
-        told = [SystemMessage("Give it a title"), state["messages"][-1]]
-        return {"messages": [AIMessage(model.invoke(told).content)]}
+def debate():
+    def argue_for(state: Debate):
+        against = state.con[-1] if state.con else "no objection so far"
+        return {"pro": [model.invoke(f"Argue for {state.motion}, against {against}").content]}
 
-    graph = StateGraph(MessagesState)
-    graph.add_node("respond", respond)
-    graph.add_node("title", title)
-    graph.add_edge(START, "respond")
-    graph.add_edge("respond", "title")
-    graph.add_edge("title", END)
+    def argue_against(state: Debate):
+        return {"con": [model.invoke(f"Rebut that {state.pro[-1]}").content]}
+
+    def go_on(state: Debate):
+        return "argue_for" if len(state.con) < 2 else "judge"
+
+    def judge(state: Debate):
+        return {"verdict": model.invoke(f"Judge {state.pro[-1]} and {state.con[-1]}").content}
+
+    graph = graph_of(Debate, argue_for, argue_against, judge)
+    graph.add_edge("argue_for", "argue_against")
+    graph.add_conditional_edges("argue_against", go_on, ["argue_for", "judge"])
+    graph.add_edge("judge", END)
     truth = {
-        ("respond.prompt", "respond.model"), ("respond.model", "respond"),
-        ("respond", "title"), ("respond", "title.model"), ("title.model", "title"),
+        ("argue_for.model", "argue_for"), ("argue_against.model", "argue_against"),
+        ("argue_for", "argue_against"), ("argue_for", "argue_against.model"),
+        ("argue_against", "argue_for"), ("argue_against", "argue_for.model"),
+        ("argue_against", "argue_against.go_on"),
+        ("argue_against.go_on", "argue_for"), ("argue_against.go_on", "judge"),
+        ("argue_for", "judge"), ("argue_against", "judge"),
+        ("argue_for", "judge.model"), ("argue_against", "judge.model"), ("judge.model", "judge"),
     }  # fmt: skip
-    given = [HumanMessage("An old one"), AIMessage("Aye"), HumanMessage("Where is the gold?")]
-    return graph.compile(), {"messages": given}, truth
+    return graph.compile(), {"motion": "longer summers"}, truth
 
 
-# ------------------------------------------------------------------ functional: tasks and a tool
+# ------------------------------------------------------------------ numbers: rated in parallel
+
+
+class Naming(TypedDict, total=False):
+    product: str
+    names: list
+    ratings: Annotated[list, operator.add]
+    winner: str
+    points: int
+    slogan: str
+
+
+def naming():
+    points_of = operator.itemgetter("points")
+
+    def propose(state):
+        return {"names": [f"{state['product']} Star", f"{state['product']} Moonlight"]}
+
+    def fan_out(state):
+        return [Send("rate", {"name": name}) for name in state["names"]]
+
+    def rate(state):
+        said = model.invoke(f"Rate the name {state['name']}").content
+        return {"ratings": [{"name": state["name"], "points": len(said)}]}
+
+    def pick(state):
+        best = max(state["ratings"], key=points_of)
+        return {"winner": best["name"], "points": best["points"]}
+
+    def announce(state):
+        told = f"Announce {state['winner']} with {state['points']} points"
+        return {"slogan": model.invoke(told).content}
+
+    graph = graph_of(Naming, propose, rate, pick, announce)
+    graph.add_conditional_edges("propose", fan_out, ["rate"])
+    graph.add_edge("rate", "pick")
+    graph.add_edge("pick", "announce")
+    graph.add_edge("announce", END)
+    truth = {
+        ("propose", "propose.fan_out"), ("propose.fan_out", "rate"), ("propose", "rate"),
+        ("propose", "rate.model"), ("rate.model", "rate"), ("rate", "pick"),
+        ("pick", "announce"), ("pick", "announce.model"), ("announce.model", "announce"),
+    }  # fmt: skip
+    return graph.compile(), {"product": "Tea"}, truth
+
+
+# ------------------------------------------------------------------ functional: sections in parallel
+
+
+def report_writer():
+    outline_prompt = ChatPromptTemplate.from_template("Outline a report on {topic}")
+
+    @task
+    def outline(topic):
+        return (outline_prompt | model | StrOutputParser()).invoke({"topic": topic})
+
+    @task
+    def section(heading, style):
+        return model.invoke(f"Write {heading} in {style} style").content
+
+    @task
+    def join(parts):
+        return " -- ".join(parts)
+
+    @entrypoint()
+    def report(request):
+        plan = outline(request["topic"]).result()
+        parts = [section(f"{plan}: {at}", request["style"]) for at in ("opening", "ending")]
+        return join([part.result() for part in parts]).result()
+
+    truth = {
+        ("report.outline.outline_prompt", "report.outline.model"),
+        ("report.outline.model", "report.outline.StrOutputParser"),
+        ("report.outline.StrOutputParser", "report.outline"),
+        ("report.outline", "report.section"), ("report.outline", "report.section.model"),
+        ("report.section.model", "report.section"), ("report.section", "report.join"),
+        ("report.join", "report"),
+    }  # fmt: skip
+    return report, {"topic": "river trade", "style": "plain"}, truth
+
+
+# ------------------------------------------------------------------ extraction until it is valid
+
+
+class Form(TypedDict, total=False):
+    text: str
+    record: dict
+    problem: str
+    report: str
 
 
 @tool
-def check(code: str) -> str:
-    """Run the code and say what happened."""
-    return "it works" if "return" in code else "SyntaxError: nothing is returned"
+def save(summary: str) -> str:
+    """Save a record."""
+    return f"saved under the key {summary[:7]}"
 
 
-def coder():
-    @task
-    def generate(problem, problems_found):
-        return model.invoke(f"Code for {problem}. Mind: {problems_found}").content
+def extraction():
+    def extract(state):
+        told = f"Extract from {state['text']}, minding {state.get('problem', 'nothing')}"
+        said = model.invoke(told).content
+        return {"record": {"summary": said[:40], "complete": "minding the missing" in said}}
 
-    @task
-    def test(code):
-        return check.invoke({"code": code})
+    def validate(state):
+        complete = state["record"]["complete"]
+        return {"problem": "" if complete else "the missing date of birth"}
 
-    @entrypoint()
-    def assistant(problem):
-        code = generate(problem, "none").result()
-        found = test(code).result()
-        if "Error" in found:
-            code = generate(f"{problem} with return", found).result()
-        return {"code": code, "found": found}
+    def done(state):
+        return "extract" if state["problem"] else "store_it"
 
+    def store_it(state):
+        return {"report": save.invoke({"summary": state["record"]["summary"]})}
+
+    graph = graph_of(Form, extract, validate, store_it)
+    graph.add_edge("extract", "validate")
+    graph.add_conditional_edges("validate", done, ["extract", "store_it"])
+    graph.add_edge("store_it", END)
     truth = {
-        ("assistant.generate.model", "assistant.generate"),
-        ("assistant.generate", "assistant.test"), ("assistant.generate", "assistant.test.check"),
-        ("assistant.test.check", "assistant.test"), ("assistant.test", "assistant.generate"),
-        ("assistant.test", "assistant.generate.model"),
-        ("assistant.generate", "assistant"), ("assistant.test", "assistant"),
+        ("extract.model", "extract"), ("extract", "validate"), ("validate", "validate.done"),
+        ("validate.done", "extract"), ("validate.done", "store_it"),
+        ("validate", "extract"), ("validate", "extract.model"),
+        ("extract", "store_it"), ("extract", "store_it.save"), ("store_it.save", "store_it"),
     }  # fmt: skip
-    return assistant, "sorting", truth
+    return graph.compile(), {"text": "Ada, born in London"}, truth
 
 
 PROGRAMS = {
-    "support": support, "reflection": reflection, "sql agent": sql_agent, "teams": teams,
-    "chat": chat, "coder": coder,
+    "corrective": corrective, "handoffs": handoffs, "debate": debate, "naming": naming,
+    "report writer": report_writer, "extraction": extraction,
 }  # fmt: skip

@@ -130,7 +130,7 @@ class _Linker:
             if call.made_of is not None:
                 return {"": self._sources(call.made_of, call.ended)}
             return {name: self._sources(value, call.ended) for name, value in call.fields.items()}
-        before = call.ended if call.pieces else call.started
+        before = call.ended if call.pieces or call.is_fed else call.started
         explained = {
             name: self._sources(value, before, call.component_around())
             for name, value in call.inputs.items()

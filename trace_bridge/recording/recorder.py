@@ -27,12 +27,13 @@ class Call:
 
     Attributes:
         causes: calls whose outcome decided that this one happens (a router's, say).
+        is_fed: its inputs arrive piece by piece while it runs.
         pieces: what a stream gave one by one; their identity proves as much as the output's.
     """
 
     __slots__ = (
-        "causes", "description", "ended", "error", "fields", "inputs", "made_of", "op", "output",
-        "parameters", "parent", "pieces", "recorder", "started", "token",
+        "causes", "description", "ended", "error", "fields", "inputs", "is_fed", "made_of", "op",
+        "output", "parameters", "parent", "pieces", "recorder", "started", "token",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +50,7 @@ class Call:
         self.fields: Mapping[str, object] = {}
         self.made_of: object = None
         self.causes: Sequence[Call] = ()
+        self.is_fed = False
         self.pieces: list[object] = []
         self.error: BaseException | None = None
         self.ended = -1

@@ -91,3 +91,42 @@ def test_a_graph_over_a_model_has_an_edge_for_each_field_that_a_node_reads():
     ops = {node.op for node in blamed.nodes}
     assert {"close_it", "think_it"} <= ops
     assert "note_it" not in ops
+
+
+class Strict:
+    def __init_subclass__(cls, wants=None):
+        if wants is None:
+            raise TypeError("wants something")
+
+
+@dataclasses.dataclass
+class Wanting(Strict, wants="this"):
+    question: str = ""
+    answer: str = ""
+
+
+class Last(BaseModel):
+    question: str = ""
+    answer: str = ""
+
+    def __init_subclass__(cls, **kwargs):
+        raise TypeError("nothing comes after it")
+
+
+@pytest.mark.usefixtures("seams")
+@pytest.mark.parametrize("kind", [Wanting, Last])
+def test_a_state_class_that_can_have_no_subclass_is_passed_as_it_is(kind):
+    def think(state: kind):
+        assert type(state) is kind
+        return {"answer": f"thought about {state.question}"}
+
+    graph = StateGraph(kind)
+    graph.add_node("think", think)
+    graph.add_edge(START, "think")
+    module = wrap(graph.compile())
+    recorder = Recorder({"question": "why?"})
+    with recorder.recording() as root:
+        output = module.run({"inputs": {"question": "why?"}})
+        root.returns(output["answer"])
+    assert output["answer"] == "thought about why?"
+    assert "think" in {node.op for node in link(recorder).backward("x").nodes}

@@ -12,7 +12,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import var_child_runnable_config
 
-from trace_bridge import Node, Parameter, Recorder, link
+from trace_bridge import Node, Parameter, Recorder, UnsafeCodeError, code_runner, link
 from trace_bridge import load as load_tuned
 from trace_bridge_langchain import examples
 from trace_bridge_langchain.entries import entry_seams
@@ -33,8 +33,8 @@ class TraceCallback(BaseCallbackHandler):
     Args:
         chain: the runnable that will be called.
         load: a file with tuned values.
-        raise_error: let errors of trace_bridge's own end the run. Otherwise they are logged, and
-            the chain goes on with its own values.
+        raise_error: let errors of trace_bridge's own end the run. Otherwise each is logged once,
+            and the chain goes on with its own values.
         unsafe: see ``LangChainModule``.
     """
 
@@ -45,6 +45,7 @@ class TraceCallback(BaseCallbackHandler):
         self.module = LangChainModule(chain, unsafe=unsafe)
         self.raise_error = raise_error
         self._runs: list[Recorder | Node] = []
+        self._logged: set[str] = set()
         self._stack = ExitStack()
         if load is not None:
             _load(load, self.module)
@@ -111,13 +112,27 @@ class TraceCallback(BaseCallbackHandler):
         """One run of the chain, which is recorded when it is over."""
         where = Attached(self.module.layout, self.module.state_dict)
         try:
-            where.copy  # noqa: B018 (what cannot be copied shows now)
-        except Exception:
+            # what cannot be copied, or not be run, shows now
+            if where.copy is not self.module.layout.unchanged:
+                self._check_leave()
+        except Exception as error:
             if self.raise_error:
                 raise
-            _log.exception("trace_bridge could not set these values; the chain keeps its own")
+            if repr(error) not in self._logged:
+                self._logged.add(repr(error))
+                _log.exception("trace_bridge could not set these values; the chain keeps its own")
             where = Attached(self.module.layout, dict)
         return Recorded(where, Recorder(examples.by_name(given)), self._keep)
+
+    def _check_leave(self) -> None:
+        layout = self.module.layout
+        changed = layout.changed_code(self.module.state_dict())
+        if changed and not layout.unsafe and code_runner.get() is None:
+            msg = (
+                f"{', '.join(changed)}: the source has changed, and no code runner is configured to"
+                " run it: pass TraceCallback(chain, unsafe=True) to run it in this process"
+            )
+            raise UnsafeCodeError(msg)
 
     def _keep(self, recorder: Recorder) -> None:
         self._runs.append(recorder)

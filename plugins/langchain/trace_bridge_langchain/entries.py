@@ -12,9 +12,10 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from contextvars import Context, copy_context
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from langchain_core.runnables import Runnable
+from langchain_core.tracers.log_stream import RunLog
 
 from trace_bridge import Call, SeamPlace, seams_installed
 from trace_bridge_langchain.running import Attached, active
@@ -36,6 +37,8 @@ class Entered(Protocol):
         """``config`` less what it brought along, which LangChain would call for each event."""
         ...
 
+
+_TOLD = ("astream_events", "astream_log")  # their pieces tell of the output, and are none of it
 
 Find = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Entered | None]
 
@@ -91,6 +94,16 @@ def _entry(original: Callable[..., Any], name: str, find: Find) -> Callable[...,
     return seam
 
 
+def _output_in(total: Any, name: str) -> Any:
+    """What a run has returned, as its last event or its log tells; other streams are pieces of it."""
+    if name == "astream_events" and isinstance(total, dict):
+        event = cast("Mapping[str, Any]", total)
+        return event.get("data", {}).get("output", event)
+    if name == "astream_log" and isinstance(total, RunLog):
+        return total.state["final_output"]
+    return total
+
+
 async def _ainvoke(
     callback: Entered, original: Callable[..., Any], self: Any, args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
@@ -104,7 +117,10 @@ async def _ainvoke(
 class _Run:
     """A run whose steps are taken in a context of its own, since whoever asks has another."""
 
-    def __init__(self, callback: Entered, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def __init__(
+        self, callback: Entered, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        self._name = name
         self.context: Context = copy_context()
         self._stack = ExitStack()
         given = args[0] if args else kwargs.get("input")
@@ -113,7 +129,8 @@ class _Run:
 
     def note(self, piece: Any) -> None:
         """Add a piece to the result."""
-        self.root.yields(piece)
+        if self._name not in _TOLD:
+            self.root.yields(piece)
         try:
             self.total = piece if self.total is None else self.total + piece
         except TypeError:
@@ -122,7 +139,7 @@ class _Run:
     def end(self, *, whole: bool) -> None:
         """The stream is over, or failed with the exception that is being handled."""
         if whole:
-            self.root.returns(self.total)
+            self.root.returns(_output_in(self.total, self._name))
         kind, error, trace = sys.exc_info()
         left = isinstance(error, GeneratorExit)
         self.context.run(
@@ -134,7 +151,7 @@ def _stream(
     callback: Entered, original: Callable[..., Any], self: Any, args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
 ) -> Iterator[Any]:  # fmt: skip
-    run = _Run(callback, args, kwargs)
+    run = _Run(callback, original.__name__, args, kwargs)
     whole = False
     try:
         pieces = run.context.run(original, run.where.find(self), *args, **kwargs)
@@ -153,7 +170,7 @@ async def _astream(
     callback: Entered, original: Callable[..., Any], self: Any, args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
 ) -> AsyncIterator[Any]:  # fmt: skip
-    run = _Run(callback, args, kwargs)
+    run = _Run(callback, original.__name__, args, kwargs)
     whole = False
     try:
         pieces = run.context.run(original, run.where.find(self), *args, **kwargs)

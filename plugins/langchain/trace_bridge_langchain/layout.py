@@ -201,6 +201,11 @@ class Layout:
         """The paths whose values in ``state`` are not the agent's own."""
         return [p for p, own in self.originals.items() if p in state and state[p] != own]
 
+    def changed_code(self, state: Mapping[str, object]) -> list[str]:
+        """The paths of code in ``state`` that is not the user's own."""
+        code = {place.path for place in self.places if place.kind == "code"}
+        return [path for path in self._changed(state) if path in code]
+
     def write(self, state: Mapping[str, object]) -> None:
         """Write ``state`` into the agent itself.
 
@@ -208,7 +213,7 @@ class Layout:
             ValueError: changed code, which only a copy can have; nothing is written then.
         """
         changed = [place for place in self.places if place.path in self._changed(state)]
-        code = [place.path for place in changed if place.kind == "code"]
+        code = self.changed_code(state)
         if code:
             msg = f"{', '.join(code)}: code is not written into your functions; use export()"
             raise ValueError(msg)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from pydantic import BaseModel
+
+_log = logging.getLogger("trace_bridge")
 
 
 class Reads(dict[str, object]):
@@ -121,8 +124,11 @@ def _notes(state: object) -> Reads:
 
 
 @functools.lru_cache(maxsize=256)
-def _watching(kind: type) -> type:
-    """A class like ``kind``, whose instances note which fields are read."""
+def _watching(kind: type) -> type | None:
+    """A class like ``kind``, whose instances note which fields are read; None if it can have none.
+
+    Such a class's nodes depend on their whole state.
+    """
     names = frozenset(_fields(kind))
 
     def __getattribute__(self: Any, name: str) -> Any:  # noqa: N807
@@ -138,7 +144,11 @@ def _watching(kind: type) -> type:
     if issubclass(kind, BaseModel):  # its own methods read without asking for attributes
         body |= {name: _as_whole(getattr(kind, name)) for name in _WHOLE if hasattr(kind, name)}
     make: Any = type(kind)
-    return make(kind.__name__, (kind,), body)
+    try:
+        return make(kind.__name__, (kind,), body)
+    except TypeError as error:  # its __init_subclass__ wants something, or forbids it
+        _log.info("%s cannot be watched: %s", kind.__qualname__, error)
+        return None
 
 
 _WHOLE = ("model_dump", "model_dump_json", "model_copy", "__iter__", "__eq__", "__repr__",
@@ -174,6 +184,9 @@ def watched(state: Any) -> tuple[object, Reads] | None:
     is_model = isinstance(state, BaseModel)
     if not is_model and (not dataclasses.is_dataclass(state) or not hasattr(state, "__dict__")):
         return None
+    watching = _watching(type(state))
+    if watching is None:
+        return None
     made: Any = copy.copy(state)
     reads = Reads()
     if is_model:
@@ -181,7 +194,7 @@ def watched(state: Any) -> tuple[object, Reads] | None:
         object.__setattr__(made, "__pydantic_private__", private)
     else:
         object.__setattr__(made, _READS, reads)
-    object.__setattr__(made, "__class__", _watching(type(state)))
+    object.__setattr__(made, "__class__", watching)
     return made, reads
 
 

@@ -110,6 +110,7 @@ def transform(original: Method) -> Method:
         made = call.component(
             op_of(site, self, call), {"input": seen}, site.parameters, site.description
         )
+        made.is_fed = True
         error: BaseException | None = None
         try:
             total: Any = None
@@ -146,6 +147,7 @@ def atransform(original: Method) -> Method:
         made = call.component(
             op_of(site, self, call), {"input": seen}, site.parameters, site.description
         )
+        made.is_fed = True
         error: BaseException | None = None
         try:
             total: Any = None

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import re
 import sqlite3
 import threading
 import time
@@ -30,6 +31,32 @@ def test_without_propagation_the_score_stays_where_it_was(run, teacher, monkeypa
     assert found.best.state == found.original == {"self:prompt": "repeat the number"}
     assert found.diff() == ""
     assert len(teacher.calls) > 1
+
+
+def test_what_training_examples_say_is_withheld_from_proposals(run, agent, data):
+    """A prompt that has learnt an example by heart is refused, and the model is told."""
+    asked = []
+
+    def cheat(messages):
+        asked.append(messages[-1]["content"])
+        shown = re.search(r"the answer to number \w+ is written here", asked[0])
+        value = f"double the number; {shown[0]}" if shown else "double the number"
+        return f'<variable name="self_prompt">{value}</variable>'
+
+    rows = [
+        {**e, "note": f"the answer to number {e['x']} is written here", "task": "one for all rows"}
+        for e in data
+    ]
+
+    def right(example, output):
+        return (float(output == example["y"]), f"should be doubled: {example['note']}")
+
+    found = run(trainset=rows, metric=right, llm=cheat, engine=tb.Engine(journal=None, patience=1))
+    assert found.best.state == {"self:prompt": "repeat the number"}
+    [_, told] = asked
+    assert re.search(r"copies a training example \('the answer to number \w+ is written", told)
+    [parameter] = agent.parameters()
+    assert parameter.withheld.copied("", "one for all rows") == ""
 
 
 def test_a_saturated_agent_costs_no_search(run, data, teacher):
@@ -417,7 +444,7 @@ def test_candidates_of_a_step_run_beside_each_other():
 
 def test_equal_candidates_are_paid_once():
     calls = []
-    found = race(lambda prompt, x: calls.append((prompt, x)), Eight("same"))
+    found = race(lambda prompt, x: calls.append((prompt, x)), Eight("equal"))
     assert len(found.trials) == 9
     assert len(calls) == len(set(calls)) == found.record.usage.calls
 

@@ -23,7 +23,7 @@ def test_a_number_keeps_its_bounds(present, value):
 def test_why_a_number_is_refused():
     p = Parameter(0.5, "p", kind="number", bounds=(0, 1))
     assert p.refusal(1.5) == "must be between 0 and 1"
-    assert p.refusal(float("nan")) == "must be between 0 and 1"
+    assert p.refusal(float("nan")) == "must be finite"
     assert p.refusal("x") == "must be a number, not str"
     with pytest.raises(ValueError, match="p: must be between 0 and 1"):
         p.set(-1)

@@ -59,3 +59,23 @@ def test_the_model_is_its_own_or_the_configured_one(monkeypatch):
     monkeypatch.delenv("TRACE_BRIDGE_MODEL")
     with pytest.raises(ValueError, match="TextGrad needs a model that proposes"):
         model_for(TextGrad())
+
+
+def test_an_accepted_value_outlives_a_refused_second_one():
+    """Of two answers each variable gets the later value that can be used."""
+    p, n = Parameter("old", "p"), Parameter(1, "n", kind="number", bounds=(0, 5))
+    replies = [
+        '<variable name="p">new</variable><variable name="n">7</variable>',
+        '<variable name="p"></variable><variable name="n">5</variable>',
+    ]
+    llm = CallableLLM(lambda messages: replies.pop(0))
+    proposal = asyncio.run(ask(llm, Program([p, n]), [], "mine"))
+    assert proposal.state == {"p": "new", "n": 5}
+
+
+def test_a_long_reply_that_cannot_be_used_is_shown_in_short():
+    asked = []
+    llm = CallableLLM(lambda messages: asked.append(messages) or "x" * 50_000)
+    asyncio.run(ask(llm, Program([Parameter("old", "p")]), [], "mine"))
+    assert len(asked[1][0]["content"]) <= 8000
+    assert "suggests nothing" in asked[1][1]["content"]

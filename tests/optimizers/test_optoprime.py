@@ -205,7 +205,6 @@ def test_what_was_good_the_first_time_is_not_lost_by_the_second_answer():
         "Stop when you see TERMINATE.",
         "Answer in a block:\n```json\n{}\n```",
         "  indented\n\n  text  ",
-        "{x} and {{y}}",
         "Use </value> and <b>tags</b>",
         "definitely = 1",
         "<think>first</think> then <reasoning>why</reasoning>",

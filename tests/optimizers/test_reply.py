@@ -101,7 +101,11 @@ def test_any_reply_is_read_or_refused(text):
          {"p": "v"}),
         ('\n<Thinking>x</Thinking>\n<variable name="p">v</variable>', {"p": "v"}),
         ('maybe <variable\n</think>\n<variable name="p">v</variable>', {"p": "v"}),
-        ('{"suggestion": {"n": 3, "l": [1]}}', {"n": "3", "l": "[1]"}),
+        ('{"suggestion": {"n": 3, "l": [1], "t": "3"}}', {"n": 3, "l": [1], "t": "3"}),
+        ("{'suggestion': {'p': 'v'}}", {"p": "v"}),
+        ('{"p": "a\nb",}', {"p": "a\nb"}),
+        ('Sure:\n\n```json\n{"p": "v"}\n```\nThat is it.', {"p": "v"}),
+        ('So:\n{"variables": [{"name": "p", "value": "v"}]}', {"p": "v"}),
         ('{"reasoning": "r", "answer": "", "suggestion": {"p": "v"}}', {"p": "v"}),
         ('{"p": "v"}', {"p": "v"}),
         ('{"reasoning": "because", "p": "v"}', {"p": "v"}),
@@ -134,7 +138,11 @@ def test_reasoning(reply, reasoning):
         ("{}", "suggests nothing"),
         ('{"suggestion": {}}', "suggests nothing"),
         ('{"suggestion": {"p": "v"', "suggests nothing"),
-        ("{'suggestion': {'p': 'v'}}", "suggests nothing"),
+        ("{'suggestion': {'p': 'v'}", "is no JSON that can be read"),
+        ("{'p': 'a', 'p': 'b'}", "is no JSON that can be read"),
+        ('{"p": "a", "p": "b"}', "p is given twice"),
+        ('```json\n{"p": "v"}\n```\nor\n```json\n{"p": "w"}\n```', "several JSON objects"),
+        ('I could say {"p": "v"} here.', "suggests nothing"),
         ("[1, 2]", "suggests nothing"),
         ('<variable name="p">v', "not closed"),
         ('<variable name="p">v</variable><variable name="q">', "not closed"),
@@ -175,6 +183,9 @@ def test_endless_brackets_are_refused(text):
         (True, "false", False),
         ([1], "[2, 3]", [2, 3]),
         ({"a": 1}, '{"a": true}', {"a": True}),
+        ({"a": 1}, "{'a': None,}", {"a": None}),
+        (True, "False", False),
+        (1, "```json\n2\n```", 2),
     ],
 )
 def test_typed_values(value, text, expected):
@@ -184,7 +195,7 @@ def test_typed_values(value, text, expected):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1, "abc"), (True, "no"), ([1], "abc"), ({"a": 1}, "{'a': 1}"), (1, "")]
+    ("value", "text"), [(1, "abc"), (True, "no"), ([1], "abc"), ({"a": 1}, "{'a': 1"), (1, "")]
 )
 def test_texts_of_another_type_are_refused(value, text):
     with pytest.raises(ReplyError, match="is no value of kind"):

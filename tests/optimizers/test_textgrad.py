@@ -169,7 +169,7 @@ def test_criticism_without_tags_counts_for_all_that_was_asked_about():
     [proposal] = asyncio.run(TextGrad(llm=llm).propose([graph], [p, q], []))
     assert proposal.state == {}
     updates = [call.prompt for call in llm.calls if "# criticism" in call.prompt]
-    assert len(updates) == 2
+    assert len(updates) == 4  # what cannot be used is told once
     assert all("too vague" in update for update in updates)
 
 

@@ -179,7 +179,8 @@ class RefusesSilently(Sound):
 
 class AdoptsWhatItGets(Sound):
     def changes(self, reply, parameters):
-        yield tb.judge_change(parameters[0], reply.text.partition(">")[2] or reply.text)
+        text = reply.text.partition(">")[2].partition("<")[0].strip()
+        yield tb.judge_change(parameters[0], text or reply.text)
 
 
 class AdoptsCutReplies(Sound):

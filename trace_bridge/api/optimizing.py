@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, cast
 
 import pluggy
@@ -17,8 +19,9 @@ from trace_bridge.api.wrapping import (
     optimizer_of,
     trained,
 )
-from trace_bridge.graph import JSON, canonical, digest
+from trace_bridge.graph import JSON, canonical, digest, jsonable
 from trace_bridge.graph.code import code_digest
+from trace_bridge.graph.guards import Phrases
 from trace_bridge.optimizers.base import Optimizer, run_sync
 from trace_bridge.recording.agent import AgentModule
 from trace_bridge.report.terminal import LiveView
@@ -29,6 +32,9 @@ from trace_bridge.training.metric import Metric, MetricLike, name_of
 from trace_bridge.training.records import Engine, Notes, Progress, RunRecord
 from trace_bridge.training.search import Hooks, Search, Task
 from trace_bridge.training.split import split
+
+_WORDS = 4  # of an answer that no other example has; a shorter one also stands in prompts by chance
+_LONG = 40  # characters of an input, by which an example is learnt by heart
 
 
 def optimize(  # noqa: PLR0913 (one verb says it all)
@@ -118,6 +124,7 @@ async def optimize_async(  # noqa: PLR0913 (as optimize)
     task = Task(module, parameters, rows[0], rows[1], rows[2], dict(baselines or {}))
     _check_task(task, budget, engine)
     _offer_choices(task)
+    _withhold(task)
     notes = Notes()
     model = model_of(llm, module, manager)
     known = known_optimizers(manager)
@@ -218,6 +225,34 @@ def _offer_choices(task: Task) -> None:
             offered.setdefault(path, []).append(demo)
     for parameter in task.parameters:
         parameter.choices = parameter.choices or offered.get(parameter.name, ())
+
+
+def _withhold(task: Task) -> None:
+    """Tell parameters what no model may copy into them: what single training examples say."""
+    given: list[set[str]] = []
+    answers: list[set[str]] = []
+    for example, key in zip(task.train.examples, task.train.keys, strict=True):
+        given.append(set(_texts(jsonable(task.module.inputs(example)))))
+        answers.append(set(_texts(key)) - given[-1])
+    # what several examples say (a label, an instruction) may belong into a prompt
+    rows = Counter(chain.from_iterable([*given, *answers]))
+    withheld = Phrases(
+        [
+            *(text for row in answers for text in row if rows[text] == 1),
+            *(text for row in given for text in row if rows[text] == 1 and len(text) >= _LONG),
+        ],
+        _WORDS,
+    )
+    for parameter in task.parameters:
+        parameter.withheld = withheld
+
+
+def _texts(value: JSON) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def _note_shared(task: Task, notes: Notes) -> None:

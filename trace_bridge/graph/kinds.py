@@ -7,10 +7,13 @@ somewhere else.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
+from trace_bridge.graph.guards import CODE, TEXT, Guard
+from trace_bridge.graph.lenient import read_json, unfenced
 from trace_bridge.graph.values import jsonable
 
 
@@ -21,9 +24,10 @@ class Kind:
     Attributes:
         check: the reason why a value is not of this kind, or None if it is.
         show: a value as text, for prompts and diffs.
-        parse: text as a value; the inverse of ``show``. Raises ValueError.
+        parse: what a model wrote as a value; the inverse of ``show``. Raises ValueError.
         optimizer: the name of the optimizer that ``optimizer="auto"`` uses for it.
         closed: whether nothing but one of the parameter's ``choices`` is a value of it.
+        guards: reasons why a text is refused when a model proposes it.
     """
 
     name: str
@@ -32,6 +36,7 @@ class Kind:
     parse: Callable[[str], object]
     optimizer: str = "optoprime"
     closed: bool = False
+    guards: tuple[Guard, ...] = ()
 
 
 _kinds: dict[str, Kind] = {}
@@ -68,7 +73,7 @@ def _is_text(value: object) -> str | None:
 def _is_number(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return f"must be a number, not {type(value).__name__}"
-    return None
+    return None if math.isfinite(value) else "must be finite"
 
 
 def _is_demos(value: object) -> str | None:
@@ -90,6 +95,12 @@ def _is_json(value: object) -> str | None:
 
 def _same(text: str) -> str:
     return text
+
+
+def _code(text: str) -> str:
+    """Code, out of the fence that models like to put it in."""
+    code = unfenced(text)
+    return text if code == text else f"{code}\n"
 
 
 def _rows(value: object) -> str:
@@ -117,14 +128,10 @@ def _choice(text: str) -> object:
         return text.strip()
 
 
-for _name, _optimizer in (
-    ("prompt", "optoprime"),
-    ("description", "optoprime"),
-    ("text", "optoprime"),  # any other; it is trained if the user names it
-    ("code", "optoprime"),
-):
-    register_kind(Kind(_name, _is_text, str, _same, _optimizer))
-register_kind(Kind("demos", _is_demos, _rows, json.loads, "bootstrap"))
-register_kind(Kind("number", _is_number, _compact, json.loads))
-register_kind(Kind("value", _is_json, _compact, json.loads))
+for _name in ("prompt", "description", "text"):  # text: any other; trained if the user names it
+    register_kind(Kind(_name, _is_text, str, _same, guards=TEXT))
+register_kind(Kind("code", _is_text, str, _code, guards=CODE))
+register_kind(Kind("demos", _is_demos, _rows, read_json, "bootstrap"))
+register_kind(Kind("number", _is_number, _compact, read_json))
+register_kind(Kind("value", _is_json, _compact, read_json))
 register_kind(Kind("choice", _is_json, _chosen, _choice, closed=True))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 from trace_bridge.graph import context
 from trace_bridge.graph.containers import nodes_in, unwrap
 from trace_bridge.graph.edge import Edge, Evidence
+from trace_bridge.graph.guards import Phrases, Proposed
 from trace_bridge.graph.kinds import Kind, kind_named
 from trace_bridge.graph.node import Node
 from trace_bridge.graph.operators import Attributes
@@ -35,10 +36,14 @@ class Parameter(Node):
         bounds: the least and the greatest value of a number; enforced by us.
 
     Choices that are binding, and bounds, are the constraint if none is given.
+
+    Attributes:
+        withheld: what a model must not copy into a value: training examples, in ``optimize``.
     """
 
     __slots__ = (
         "_check", "_depth", "_initial", "bounds", "choices", "constraint", "feedback", "kind",
+        "withheld",
     )  # fmt: skip
     trainable = True
 
@@ -63,6 +68,7 @@ class Parameter(Node):
         self.choices = choices
         self.bounds = bounds
         self.feedback: list[Subgraph] = []
+        self.withheld: Phrases | None = None
         self._initial = value
         self._depth: float = -1 if name == UNNAMED else math.inf
         self._check = check
@@ -120,6 +126,18 @@ class Parameter(Node):
         if reason is None and self._check is not None:
             reason = self._check(value)
         return None if reason and self._began_with(value) else reason
+
+    def objection(self, text: str, wording: Phrases | None = None) -> str | None:
+        """Why a text that a model proposes is not even tried, or None if it may be.
+
+        ``wording`` is what the model was told, which is no part of a value.
+        """
+        old = self.peek()
+        if not isinstance(old, str) or text in self.choices:
+            return None
+        proposed = Proposed(old, text, self.constraint, self.withheld, wording)
+        reasons = (guard(proposed) for guard in kind_named(self.kind).guards)
+        return next(filter(None, reasons), None)
 
     def _limits(self, kind: Kind) -> str:
         """Which values there are, in words; empty if that is not limited."""

@@ -97,6 +97,13 @@ def signature_refusal(original: str, free: Sequence[str], changed: str) -> str |
         return f"does not parse: {error}"
     wanted = ast.parse(original).body[0]
     assert isinstance(wanted, (ast.FunctionDef, ast.AsyncFunctionDef))  # noqa: S101 (source_of gave it)
+    return other_signature(wanted, module)
+
+
+def other_signature(
+    wanted: ast.FunctionDef | ast.AsyncFunctionDef, module: ast.Module
+) -> str | None:
+    """Why ``module`` does not define the function ``wanted``, with its arguments."""
     for statement in module.body:
         if isinstance(statement, type(wanted)) and statement.name == wanted.name:
             if ast.dump(statement.args) != ast.dump(wanted.args):

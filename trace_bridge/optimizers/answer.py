@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
-from trace_bridge.graph.program import Program
+from trace_bridge.graph.guards import Phrases
+from trace_bridge.graph.program import Program, shortened
 from trace_bridge.llm.base import LLM, Message, complete
 from trace_bridge.llm.lite import configured
 from trace_bridge.optimizers.base import Change, Optimizer, Proposal, judge_change
-from trace_bridge.optimizers.reply import ReplyError, read_reply, typed
+from trace_bridge.optimizers.reply import ReplyError, Suggestions, read_reply, typed
+
+Read: TypeAlias = "Callable[[str, str], Suggestions]"
 
 FORM = """\
 Answer in this form, with one <variable> for each variable that you change, and its new value \
@@ -17,6 +21,9 @@ whole:
 <variable name="the name as shown">
 the new value
 </variable>"""
+
+_SHOWN = 8000  # characters of a reply that cannot be used, when the model is told so
+_WORDS = 8  # of ours in a row that show that a value is not the model's own
 
 
 def model_for(optimizer: Optimizer) -> LLM:
@@ -35,26 +42,64 @@ def model_for(optimizer: Optimizer) -> LLM:
     return llm
 
 
-async def ask(llm: LLM, program: Program, messages: Sequence[Message], name: str) -> Proposal:
+async def ask(
+    llm: LLM, program: Program, messages: Sequence[Message], name: str,
+    *, read: Read = read_reply, told: Sequence[str] = (),
+) -> Proposal:  # fmt: skip
     """The proposal that a model makes for the program's variables; ``name`` is the optimizer's.
+
+    What cannot be used is told to the model once, with the reason. What can be used of its second
+    answer comes before what can be used of its first; the rest stays as it is, with the reason.
+
+    Args:
+        llm: the model.
+        program: its parameters are what may be changed.
+        messages: what the model is asked.
+        name: the optimizer's.
+        read: what a reply (its text and why it ended) suggests; raises ReplyError.
+        told: the optimizer's own words, which are no part of a value, besides system messages.
 
     Raises:
         ModelUnavailableError, BudgetExhaustedError: see ``complete``.
     """
-    reply = await complete(llm, messages)
-    try:
-        suggestions = read_reply(reply.text, reply.finish_reason)
-    except ReplyError as error:
-        return Proposal((), str(error), name)
-    changes = tuple(_change(program, *item) for item in suggestions.values.items())
-    return Proposal(changes, suggestions.reasoning, name)
+    system = [message["content"] for message in messages if message["role"] == "system"]
+    wording = Phrases([*told, *system], _WORDS, _WORDS)
+    conversation = list(messages)
+    proposal = Proposal((), optimizer=name)
+    for _ in range(2):
+        reply = await complete(llm, conversation)
+        try:
+            suggestions = read(reply.text, reply.finish_reason)
+        except ReplyError as error:
+            problem = str(error)
+            proposal = proposal if proposal.changes else Proposal((), problem, name)
+        else:
+            found = [_change(program, *item, wording) for item in suggestions.values.items()]
+            refused = [change for change in found if not change.accepted]
+            proposal = Proposal(_merged(proposal.changes, found), suggestions.reasoning, name)
+            if not refused:
+                break
+            problem = "; ".join(f"{change.path} {change.reason}" for change in refused)
+        retry = f"This cannot be used: {problem}. Answer again, in full."
+        conversation.append({"role": "assistant", "content": shortened(reply.text, _SHOWN)})
+        conversation.append({"role": "user", "content": retry})
+    return proposal
 
 
-def _change(program: Program, name: str, text: str) -> Change:
+def _change(program: Program, name: str, given: object, wording: Phrases) -> Change:
     parameter = program.parameter_named(name)
     if parameter is None:
-        return Change(name, None, text, accepted=False, reason="is not one of the variables")
+        return Change(name, None, given, accepted=False, reason="is not one of the variables")
     try:
-        return judge_change(parameter, typed(parameter, text))
+        return judge_change(parameter, typed(parameter, given), wording)
     except ReplyError as error:
-        return Change(parameter.name, parameter.peek(), text, accepted=False, reason=str(error))
+        return Change(parameter.name, parameter.peek(), given, accepted=False, reason=str(error))
+
+
+def _merged(first: Sequence[Change], second: Sequence[Change]) -> tuple[Change, ...]:
+    """``second``, with what was accepted in ``first`` and is not replaced by something better."""
+    kept = {change.path: change for change in first if change.accepted}
+    for change in second:
+        if change.accepted or change.path not in kept:
+            kept[change.path] = change
+    return tuple(kept.values())

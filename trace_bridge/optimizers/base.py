@@ -19,6 +19,7 @@ from trace_bridge.graph import (
     Subgraph,
     canonical,
 )
+from trace_bridge.graph.guards import Phrases
 from trace_bridge.graph.paths import join_path
 from trace_bridge.llm.base import LLM, Usage
 
@@ -280,12 +281,17 @@ def _in_event_loop() -> bool:
     return True
 
 
-def judge_change(parameter: Parameter, value: object) -> Change:
-    """A change of ``parameter`` to ``value``, accepted or not by its own checks."""
+def judge_change(parameter: Parameter, value: object, wording: Phrases | None = None) -> Change:
+    """A change of ``parameter`` to ``value``, accepted or not by its checks and its kind's guards.
+
+    ``wording`` is what the model that proposes was told, if it is one.
+    """
     old = parameter.peek()
     if canonical(value) == canonical(old):  # 1 is not True, and a value may be an array
         return Change(parameter.name, old, value, accepted=False, reason="is the value that it has")
     reason = parameter.refusal(value)
+    if reason is None and isinstance(value, str):
+        reason = parameter.objection(value, wording)
     return Change(parameter.name, old, value, accepted=reason is None, reason=reason or "")
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, cast
 
 from trace_bridge.graph import Node, Operator, Parameter, Subgraph, canonical
 from trace_bridge.graph.drawing import inputs
+from trace_bridge.graph.program import Program
 from trace_bridge.graph.shown import shown
-from trace_bridge.llm.base import LLM, Message, Reply, complete
-from trace_bridge.optimizers.answer import model_for
+from trace_bridge.llm.base import LLM, Message
+from trace_bridge.optimizers.answer import ask, model_for
 from trace_bridge.optimizers.base import (
     Change,
     Optimizer,
@@ -25,6 +27,7 @@ from trace_bridge.optimizers.base import (
     judge_change,
     reached,
 )
+from trace_bridge.optimizers.reply import ReplyError, Suggestions, after_thinking, check_ended
 
 _OLDEST = (0, 1)  # the first version that has all functions which are called here
 _TEXTS = ("prompt", "description", "text")
@@ -134,30 +137,10 @@ class GEPA(Optimizer):
         told = {"It is for:": parameter.description, "It has to be:": parameter.constraint}
         lines = [f"{title} {text}" for title, text in told.items() if text]
         text = "\n\n".join([cast("str", prompt), *lines])  # no records of ours hold images
-        conversation: list[Message] = [{"role": "user", "content": text}]
-        proposal = Proposal((), "", self.name)
-        for _ in range(2):
-            reply = await complete(llm, conversation)
-            proposal, problem = self._read(parameter, reply)
-            if not problem:
-                break
-            retry = f"This cannot be used: {problem}. Answer again, in full."
-            conversation.append({"role": "assistant", "content": reply.text})
-            conversation.append({"role": "user", "content": retry})
-        return proposal
-
-    def _read(self, parameter: Parameter, reply: Reply) -> tuple[Proposal, str]:
-        """What a reply proposes, and why that cannot be used."""
-        from gepa.strategies.instruction_proposal import InstructionProposalSignature
-
-        problem = "the reply was cut off" if reply.finish_reason == "length" else ""
-        if not problem and (reply.text.count(_FENCE) < 2 or reply.text.count(_FENCE) % 2):
-            problem = f"the reply holds no text between {_FENCE}"
-        if problem:
-            return Proposal((), problem, self.name), problem
-        found = InstructionProposalSignature.output_extractor(reply.text)["new_instruction"]
-        change = judge_change(parameter, found)
-        return Proposal((change,), "reflection", self.name), change.reason
+        messages: list[Message] = [{"role": "user", "content": text}]
+        read = partial(_read, parameter.name)
+        program = Program([parameter])
+        return await ask(llm, program, messages, self.name, read=read, told=[self.template])
 
     def _records(
         self, parameter: Parameter, subgraphs: Sequence[Subgraph]
@@ -232,6 +215,19 @@ class GEPA(Optimizer):
                 why = f"merge of trials {of} from trial {pool.trials[ancestor].number}"
                 return _Merged(pool.trials[better].state, state, why)
             done[0].append((one, other, ancestor))
+
+
+def _read(name: str, text: str, finish_reason: str) -> Suggestions:
+    """What a reply in GEPA's form, a text between fences, suggests for the one variable."""
+    from gepa.strategies.instruction_proposal import InstructionProposalSignature
+
+    check_ended(finish_reason)
+    text = after_thinking(text)
+    if text.count(_FENCE) < 2 or text.count(_FENCE) % 2:
+        msg = f"the reply holds no text between {_FENCE}"
+        raise ReplyError(msg)
+    found = InstructionProposalSignature.output_extractor(text)["new_instruction"]
+    return Suggestions({name: found}, "reflection")
 
 
 @dataclass(frozen=True, slots=True)

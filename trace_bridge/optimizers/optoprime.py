@@ -7,37 +7,22 @@ the reply format are ours.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from trace_bridge.graph import Operator, Parameter, Subgraph
-from trace_bridge.llm.base import LLM, Message, complete
-from trace_bridge.llm.lite import configured
-from trace_bridge.optimizers.base import (
-    Change,
-    Optimizer,
-    Proposal,
-    StepPlan,
-    Trial,
-    judge_change,
-    reached,
-)
+from trace_bridge.llm.base import LLM, Message
+from trace_bridge.optimizers.answer import FORM, ask, model_for
+from trace_bridge.optimizers.base import Optimizer, Proposal, StepPlan, Trial, reached
 from trace_bridge.optimizers.credit import blamed
 from trace_bridge.optimizers.prompt import Program, prompt
-from trace_bridge.optimizers.reply import ReplyError, Suggestions, read_reply, typed
 
-_SYSTEM = """\
+_SYSTEM = f"""\
 You improve a program by changing its variables. You are shown the variables, runs of the program \
 as steps with their values, and the feedback that the outputs got. Find out which variable is to \
 blame for bad feedback, and give it a value that will do better on new inputs too: general rules, \
 not answers to the shown cases. Keep whatever a constraint asks for, and placeholders in braces.
 
-Answer in this form, with one <variable> for each variable that you change, and its new value \
-whole:
-<reasoning>what went wrong and what will mend it</reasoning>
-<variable name="the name as shown">
-the new value
-</variable>"""
+{FORM}"""
 _RANKED = "\n\nThe variable that the runs make most suspect is shown first."
 
 
@@ -97,13 +82,7 @@ class OptoPrime(Optimizer):
             ValueError: if there is no model to ask.
             ModelUnavailableError, BudgetExhaustedError: see ``complete``.
         """
-        llm = self.llm or configured()
-        if llm is None:
-            msg = (
-                "OptoPrime needs a model that proposes: pass llm=, or set TRACE_BRIDGE_MODEL;"
-                " the bootstrap optimizer needs none"
-            )
-            raise ValueError(msg)
+        llm = model_for(self)
         found = reached(subgraphs, parameters)
         if len(found) > 1 and not self.mask:
             found = [blame.parameter for blame in blamed(subgraphs, found)]
@@ -114,7 +93,7 @@ class OptoPrime(Optimizer):
         if self.mask:
             subgraphs = [graph.masked() for graph in subgraphs]
         messages = self._messages(program, subgraphs, history)
-        return [await self._ask(llm, program, messages) for _ in range(n)]
+        return [await ask(llm, program, messages, self.name) for _ in range(n)]
 
     def _messages(
         self, program: Program, subgraphs: Sequence[Subgraph], history: Sequence[Trial]
@@ -127,51 +106,3 @@ class OptoPrime(Optimizer):
         system = _SYSTEM if self.mask else _SYSTEM + _RANKED
         text = prompt(program, subgraphs, shown, self.budget - len(system))
         return [{"role": "system", "content": system}, {"role": "user", "content": text}]
-
-    async def _ask(self, llm: LLM, program: Program, messages: Sequence[Message]) -> Proposal:
-        """One proposal; a reply that cannot be used is told to the model once, with the reason."""
-        conversation: list[Message] = list(messages)
-        proposal = Proposal((), optimizer=self.name)
-        for _ in range(2):
-            reply = await complete(llm, conversation)
-            try:
-                suggestions = read_reply(reply.text, reply.finish_reason)
-            except ReplyError as error:
-                problem = str(error)
-                proposal = proposal if proposal.changes else Proposal((), problem, self.name)
-            else:
-                proposal = _merged(proposal, self._proposal(program, suggestions))
-                refused = [change for change in proposal.changes if not change.accepted]
-                if not refused:
-                    break
-                problem = "; ".join(f"{change.path} {change.reason}" for change in refused)
-            retry = f"This cannot be used: {problem}. Answer again, in full."
-            conversation.append({"role": "assistant", "content": reply.text})
-            conversation.append({"role": "user", "content": retry})
-        return proposal
-
-    def _proposal(self, program: Program, suggestions: Suggestions) -> Proposal:
-        changes: list[Change] = []
-        for name, text in suggestions.values.items():
-            parameter = program.parameter_named(name)
-            if parameter is None:
-                changes.append(
-                    Change(name, None, text, accepted=False, reason="is not one of the variables")
-                )
-                continue
-            try:
-                changes.append(judge_change(parameter, typed(parameter, text)))
-            except ReplyError as error:
-                changes.append(
-                    Change(
-                        parameter.name, parameter.peek(), text, accepted=False, reason=str(error)
-                    )
-                )
-        return Proposal(tuple(changes), suggestions.reasoning, self.name)
-
-
-def _merged(first: Proposal, second: Proposal) -> Proposal:
-    """``second``, with what was accepted in ``first`` and is not mentioned any more."""
-    mentioned = {change.path for change in second.changes}
-    kept = [c for c in first.changes if c.accepted and c.path not in mentioned]
-    return replace(second, changes=(*kept, *second.changes)) if kept else second

@@ -6,12 +6,12 @@ that can be told to the model; values keep their bytes.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import cast
 
 from trace_bridge.graph import Parameter, kind_named
+from trace_bridge.graph.lenient import read_json, strict_json, unfenced
 
 _THINKING = re.compile(r"\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 _THINKS = re.compile(r"\s*<think(?:ing)?>", re.IGNORECASE)
@@ -20,7 +20,15 @@ _REASONING = re.compile(r"<reasoning>(.*?)</reasoning>", re.DOTALL | re.IGNORECA
 _TAG = re.compile(r"<variable(?P<attributes>\s[^<>]*)?>|(?P<close></variable>)")
 _NAME = re.compile(r"""\bname\s*=\s*(?:"([^"]*)"|'([^']*)'|(\S+))""")
 _VALUE = re.compile(r"^\s*<value>(?P<value>.*)</value>\s*$", re.DOTALL)
-_FENCE = re.compile(r"^\s*```[\w-]*\n(?P<inner>.*?)\n?```\s*$", re.DOTALL)
+_FENCED = re.compile(r"^```\w*\n(\{.*?\})\s*\n```\s*$", re.DOTALL | re.MULTILINE)
+_OBJECT = re.compile(r"^\s*(\{.*\})\s*$", re.DOTALL | re.MULTILINE)
+
+# Providers' words for an answer that the limit of tokens, or a filter, has ended.
+_CUT = {"length", "max_tokens", "max_output_tokens", "model_length", "incomplete"}
+_FILTERED = {
+    "blocklist", "content_filter", "content_filtered", "guardrail_intervened", "prohibited_content",
+    "recitation", "refusal", "safety", "spii",
+}  # fmt: skip
 
 
 class ReplyError(ValueError):
@@ -29,32 +37,35 @@ class ReplyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """What a reply suggests: texts by variable name, and the reasoning given."""
+    """What a reply suggests: texts (or JSON's values) by variable name, and the reasoning given."""
 
-    values: dict[str, str]
+    values: dict[str, object]
     reasoning: str
 
 
 def read_reply(text: str, finish_reason: str) -> Suggestions:
-    """The suggestions in ``text``.
+    """The suggestions in ``text``: a value by the name of each variable.
 
     Raises:
         ReplyError: if the reply was cut off or holds no suggestion that can be read.
     """
-    if finish_reason == "length":
-        msg = "the reply was cut off before its end: answer more briefly"
-        raise ReplyError(msg)
-    values, said = _from_json(text, "")
-    if values:  # whatever its values hold
-        return Suggestions(values, said)
-    text = _after_thinking(text)
+    check_ended(finish_reason)
+    try:
+        values, said = _shaped(strict_json(unfenced(text)), "")
+    except (ValueError, RecursionError):
+        pass
+    else:
+        if values:  # whatever its values hold
+            return Suggestions(values, said)
+    text = after_thinking(text)
     first = _TAG.search(text)
     reasoning = _REASONING.search(text)
     if reasoning and first and first.start() < reasoning.start():  # inside a value, or after it
         reasoning = None
     if reasoning:
         text = text[: reasoning.start()] + text[reasoning.end() :]
-    values, rest = _tagged(text)
+    tagged, rest = _tagged(text)
+    values = cast("dict[str, object]", tagged)
     reasoning = reasoning or _REASONING.search(rest)
     said = reasoning[1].strip() if reasoning else ""
     if not values:
@@ -65,8 +76,27 @@ def read_reply(text: str, finish_reason: str) -> Suggestions:
     return Suggestions(values, said)
 
 
-def _after_thinking(text: str) -> str:
-    """``text`` less the thinking that it begins with; thinking inside a value is the value's."""
+def check_ended(finish_reason: str) -> None:
+    """Refuse a reply that did not come to its end.
+
+    Raises:
+        ReplyError: tokens ran out, or a filter ended it.
+    """
+    ended = finish_reason.lower()
+    if ended in _CUT:
+        msg = "the reply was cut off before its end: answer more briefly"
+        raise ReplyError(msg)
+    if ended in _FILTERED:
+        msg = f"the reply was ended by a filter ({finish_reason}): answer in other words"
+        raise ReplyError(msg)
+
+
+def after_thinking(text: str) -> str:
+    """``text`` less the thinking that it begins with; thinking inside a value is the value's.
+
+    Raises:
+        ReplyError: there is nothing but thinking.
+    """
     while thinking := _THINKING.match(text):
         text = text[thinking.end() :]
     if _THINKS.match(text):
@@ -125,42 +155,65 @@ def _value(body: str) -> str:
     return text.removeprefix("\n").removesuffix("\n")
 
 
-def _from_json(body: str, reasoning: str) -> tuple[dict[str, str], str]:
-    """The values in a reply that is a JSON object as a whole, and its reasoning."""
-    fence = _FENCE.match(body)
-    if fence is None and "{" not in body:
-        return {}, reasoning
-    try:
-        answer: object = json.loads(fence["inner"] if fence else body)
-    except (ValueError, RecursionError):
-        return {}, reasoning
+def _from_json(body: str, said: str) -> tuple[dict[str, object], str]:
+    """The values in the one JSON object of a reply, on lines or in a fence of its own."""
+    whole = [match[1] for match in [_OBJECT.search(body)] if match]
+    problem = ""
+    for texts in (whole, [match[1] for match in _FENCED.finditer(body)]):
+        found: list[tuple[dict[str, object], str]] = []
+        for text in texts:
+            try:
+                found.append(_shaped(read_json(text), said))
+            except ValueError as error:
+                problem = problem or str(error)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            msg = "the reply holds several JSON objects: give one"
+            raise ReplyError(msg)
+    if problem:
+        msg = f"the reply is no JSON that can be read ({problem}): answer with tags instead"
+        raise ReplyError(msg)
+    return {}, said
+
+
+def _shaped(answer: object, said: str) -> tuple[dict[str, object], str]:
+    """The values by name, and the reasoning, in a JSON answer; none if it is of another shape."""
     if not isinstance(answer, dict):
-        return {}, reasoning
-    found = cast("dict[str, object]", answer)
+        return {}, said
+    found = dict(cast("dict[str, object]", answer))
     if isinstance(found.get("reasoning"), str) and len(found) > 1:
-        reasoning = str(found.pop("reasoning"))
+        said = str(found.pop("reasoning"))
     suggested = found.get("suggestion", found.get("variables", found))
-    if not isinstance(suggested, dict):
-        return {}, reasoning
-    pairs = cast("dict[str, object]", suggested).items()
-    texts = {
-        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in pairs
-    }
-    return texts, reasoning
+    if isinstance(suggested, list):
+        suggested = _listed(cast("list[object]", suggested))
+    return (
+        (cast("dict[str, object]", suggested), said) if isinstance(suggested, dict) else ({}, said)
+    )
 
 
-def typed(parameter: Parameter, text: str) -> object:
-    """``text`` as a value of the parameter's kind.
+def _listed(items: list[object]) -> dict[str, object]:
+    """Values that were given as ``[{"name": ..., "value": ...}]``."""
+    found: dict[str, object] = {}
+    for item in items:
+        pair = cast("dict[str, object]", item) if isinstance(item, dict) else {}
+        name = pair.get("name")
+        if pair.keys() != {"name", "value"} or not isinstance(name, str) or name in found:
+            return {}
+        found[name] = pair["value"]
+    return found
+
+
+def typed(parameter: Parameter, value: object) -> object:
+    """``value``, as a reply gave it, as one of the parameter's kind; JSON's types are kept.
 
     Raises:
         ReplyError: if it is none.
     """
-    if parameter.kind == "code":
-        fence = _FENCE.match(text)
-        text = fence["inner"] + "\n" if fence else text
+    if not isinstance(value, str):
+        return value
     try:
-        return kind_named(parameter.kind).parse(text)
+        return kind_named(parameter.kind).parse(value)
     except (ValueError, RecursionError) as error:
         msg = f"is no value of kind {parameter.kind}: {error}"
         raise ReplyError(msg) from error

@@ -192,7 +192,8 @@ def _names(node: Node, graph: Subgraph) -> dict[Node, str]:
 def _read(reply: Reply, names: Sequence[str]) -> dict[str, str]:
     """Criticism by input. Without tags all of the text is criticism: only a model will read it."""
     try:
-        return read_reply(reply.text, reply.finish_reason).values
+        given = read_reply(reply.text, reply.finish_reason).values
+        return {name: str(text) for name, text in given.items()}
     except ReplyError:
         text = reply.text.strip()
         return dict.fromkeys(names, text) if text else {}

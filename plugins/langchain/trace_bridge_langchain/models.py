@@ -17,6 +17,9 @@ from trace_bridge import Message, ModelCall, Reply, Usage, current_call, gate, m
 # Whoever calls a model in this context is behind the gate already.
 unmetered: ContextVar[bool] = ContextVar("trace_bridge_langchain_unmetered", default=False)
 
+# what providers call the reason why an answer ended: OpenAI and Google, Anthropic, Ollama, Bedrock
+_ENDED = ("finish_reason", "stop_reason", "done_reason", "stopReason")
+
 
 def unattended() -> bool:
     """Whether nobody counts calls here, nor wants fresh answers."""
@@ -137,7 +140,8 @@ class LangChainLLM:
             unmetered.reset(token)
         if not isinstance(answer, AIMessage):
             return Reply(str(answer))
-        reason = str(cast("dict[str, object]", answer.response_metadata).get("finish_reason") or "")
+        told = cast("dict[str, object]", answer.response_metadata)
+        reason = str(next((told[name] for name in _ENDED if told.get(name)), ""))
         text = answer.text if isinstance(answer.text, str) else answer.text()
         return Reply(str(text), usage_of(answer), reason)
 

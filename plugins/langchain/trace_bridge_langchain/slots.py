@@ -118,11 +118,13 @@ def _template(value: Any, part: str, make: Callable[..., Place]) -> Place:
     words = re.sub(r"\{[^{}]*\}", "", text)
     given = {*value.partial_variables, *(value.input_variables if part != "template" else ())}
     keep = ", ".join(f"{{{name}}}" for name in names)
+    more = ", ".join(f"{{{name}}}" for name in sorted(given - {*names}))
     return make(
         part, "prompt" if re.search(r"\w", words) else "text",  # "{question}" says nothing itself
         check=template_check(text, sort, given),
-        constraint=f"A template ({sort}). Keep {keep}; invent no other." if names else
-        f"A template ({sort}) without variables.",
+        constraint=f"A template ({sort})"
+        + (f". Keep {keep}; invent no other." if names else " without variables.")
+        + (f" You may use {more}." if more else ""),
     )  # fmt: skip
 
 

@@ -172,7 +172,8 @@ def attentive():
         ScriptedLLM()
         .when(
             "[act] Given a map and plan, select a target coordinate...", "reason = reason(map=",
-            "act = act(map=", "plan=reason", "that is no coordinate", reply=suggest("act_code", ACT)
+            "act = act(map=", "plan=reason", "act: that is no coordinate",
+            reply=suggest("act_code", ACT),
         ).when(
             "NameError", "name 'wher' is not defined", "<feedback>\nact:",
             reply=suggest("act_code", ACT),

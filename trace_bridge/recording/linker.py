@@ -17,7 +17,7 @@ from trace_bridge.recording.evidence import (
     leaves,
     normalized,
 )
-from trace_bridge.recording.recorder import Call, Recorder
+from trace_bridge.recording.recorder import Call, Recorder, resolved
 
 # A value that was seen: the producing call's position (-1: the agent's own inputs) and the field.
 Source: TypeAlias = tuple[int, str]
@@ -186,7 +186,9 @@ class _Linker:
             at = self._told(value, before)
             return {} if at is None else {(at, ""): Evidence.IDENTITY}
         owner = self._owner(id(value), before) if identifiable(value) else None
-        part = self._producer(value, before)  # somebody may have passed a whole output on, as a part
+        part = self._producer(
+            value, before
+        )  # somebody may have passed a whole output on, as a part
         if owner is not None and (part is None or part[0] <= owner):
             return {(owner, ""): Evidence.IDENTITY}
         found: dict[Source, Evidence] = {}
@@ -258,7 +260,8 @@ class _Linker:
             for name, value in _results(call).items()
         ]
         inputs = [Produced((_INPUTS, name), value) for name, value in self.recorder.inputs.items()]
-        return sorted(earlier[::-1], key=lambda one: one.was_read is False) + inputs
+        earlier.reverse()
+        return sorted(earlier, key=lambda one: one.was_read is False) + inputs
 
     def _attribute_reads(self) -> None:
         """Give what was read but never seen again to the next call of the code that read it.
@@ -345,7 +348,7 @@ class _Linker:
             made = value if isinstance(value, Node) else Node(value, "constant", name=name)
             return [Edge(made, name, Evidence.ARGUMENT)]
         edges = [Edge(self._node(*source), name, evidence) for source, evidence in found.items()]
-        value = _resolved(value)
+        value = resolved(value)
         if not name or (len(edges) == 1 and edges[0].node.peek() is value):
             return edges
         return [Edge(Node(value, "compose", edges, name=name), name, Evidence.ARGUMENT)]
@@ -378,20 +381,6 @@ class _Linker:
             )
             error = error.__cause__ or error.__context__
         return self.nodes[self.position[id(origin)], ""]
-
-
-def _resolved(value: object) -> object:
-    """A value with what calls have returned in their place."""
-    if isinstance(value, Call):
-        return value.fields.get("") if value.error is None else str(value.error)
-    if isinstance(value, list):
-        items = cast("list[object]", value)
-        return [_resolved(item) for item in items] if _has_calls(items) else items
-    return value
-
-
-def _has_calls(items: list[object]) -> bool:
-    return any(isinstance(item, Call) for item in items)
 
 
 def _equal(one: object, other: object) -> bool:

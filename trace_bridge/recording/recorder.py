@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from trace_bridge.graph import Parameter
 
@@ -203,3 +203,14 @@ class Recorder:
         for call in self.calls:
             found.update(dict.fromkeys((call.parameters or {}).values()))
         return list(found)
+
+
+def resolved(value: object) -> object:
+    """A value with what calls have returned in their place."""
+    if isinstance(value, Call):
+        return value.fields.get("") if value.error is None else str(value.error)
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+        if any(isinstance(item, Call) for item in items):
+            return [resolved(item) for item in items]
+    return value

@@ -206,7 +206,7 @@ def naming():
     return graph.compile(), {"product": "Tea"}, truth
 
 
-# ------------------------------------------------------------------ functional: sections in parallel
+# ----------------------------------------------------------------- functional: sections in parallel
 
 
 def report_writer():

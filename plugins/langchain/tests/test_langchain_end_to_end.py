@@ -10,8 +10,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
 from langchain_test_tools import ScriptModel
 from trace_bridge_langchain import TraceCallback
+from trace_bridge_langchain.models import LangChainLLM
 
 import trace_bridge as tb
 from trace_bridge.graph import Node
@@ -303,3 +306,21 @@ def test_a_real_model_behind_langchain_openai(tmp_path):
         found = chain.invoke(example, config={"callbacks": [trace]})
     assert found == run.export(chain).invoke(example)
     assert "," in chain.invoke(example)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"finish_reason": "length"}, {"stop_reason": "max_tokens"}, {"done_reason": "length"},
+     {"stopReason": "max_tokens"}],
+)  # fmt: skip
+def test_an_answer_that_was_cut_off_is_not_adopted_whatever_the_provider_calls_it(told):
+    whole = '<variable name="p">\nAnswer in\n</variable>'
+    client = GenericFakeChatModel(
+        messages=iter([AIMessage(whole, response_metadata=told) for _ in range(2)])
+    )
+    p = tb.node("Answer.", trainable=True, name="p")
+    optimizer = tb.OptoPrime([p], LangChainLLM(client))
+    optimizer.backward(p + "", "too long")
+    proposal = optimizer.step()
+    assert proposal.state == {}
+    assert "cut off" in proposal.reasoning

@@ -91,6 +91,10 @@ class Call:
         self.made_of = made_of
         self.fields = {"": output} if fields is None else dict(fields)
 
+    def results(self) -> Mapping[str, object]:
+        """What it gave to the code around it: its fields, or what its exception said."""
+        return self.fields if self.error is None else {"": str(self.error)}
+
     def because(self, *causes: Call) -> None:
         """Note the calls whose outcome decided that this one happens."""
         self.causes = (*self.causes, *causes)

@@ -7,7 +7,7 @@ import types
 
 import pytest
 from langchain_core.runnables import RunnableLambda
-from langchain_core.tools import BaseTool
+from langchain_core.tools import BaseTool, StructuredTool
 from langchain_test_tools import ScriptModel
 from langchain_zoo import GLOBAL_PROMPT, ZOO, closed, inline, search
 from langgraph.graph import START, StateGraph
@@ -221,3 +221,18 @@ def test_settings_have_the_bounds_that_providers_have():
     agent, _, _ = ZOO["bound settings"]
     [place] = [p for p in Layout(agent).places if p.kind == "number"]
     assert place.bounds == (0.0, 2.0)
+
+
+def test_an_argument_in_a_tools_json_schema():
+    fields = {"city": {"type": "string", "description": "The city to ask about."}}
+    remote = StructuredTool(
+        name="weather", description="The weather in a city.", func=lambda city: city,
+        args_schema={"type": "object", "properties": fields},
+    )  # fmt: skip
+    model = ScriptModel()
+    agent = RunnableLambda(lambda x: model.bind_tools([remote]).invoke(x))
+    made = LangChainModule(agent).export({"tools/weather:args.city": "A town."})
+    for one, told in ((made, "A town."), (agent, "The city to ask about.")):
+        one.invoke("x")
+        [shown] = model.tools_seen[-1]
+        assert shown["function"]["parameters"]["properties"]["city"]["description"] == told

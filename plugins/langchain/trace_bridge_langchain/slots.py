@@ -184,9 +184,8 @@ def _tool(tool: BaseTool, make: Callable[..., Place]) -> Iterator[Place]:
         description=f"description of the tool {tool.name}",
     )  # fmt: skip
     schema: Any = tool.args_schema
-    fields = getattr(schema, "model_fields", {}) if isinstance(schema, type) else {}
-    for name, held in fields.items():
-        if isinstance(getattr(held, "description", None), str):
+    for name in _arguments(schema):
+        if isinstance(_argument(name, schema), str):
             yield make(
                 "args_schema", "description", f"args.{name}", check=not_empty,
                 decode=functools.partial(_argument, name), constraint=_ARGUMENT,
@@ -195,11 +194,24 @@ def _tool(tool: BaseTool, make: Callable[..., Place]) -> Iterator[Place]:
             )  # fmt: skip
 
 
+def _arguments(schema: Any) -> list[str]:
+    """The names in a tool's schema: a pydantic class, or (of tools of MCP servers) JSON schema."""
+    if isinstance(schema, dict):
+        return list(cast("dict[str, Any]", schema).get("properties", {}))
+    return list(getattr(schema, "model_fields", {}))
+
+
 def _argument(name: str, schema: Any) -> object:
+    if isinstance(schema, dict):
+        return cast("dict[str, Any]", schema)["properties"][name].get("description")
     return schema.model_fields[name].description
 
 
 def _described(name: str, schema: Any, text: str) -> Any:
+    if isinstance(schema, dict):
+        given = cast("dict[str, Any]", schema)
+        fields = given["properties"]
+        return {**given, "properties": {**fields, name: {**fields[name], "description": text}}}
     held = schema.model_fields[name]
     changed = copy.copy(held)
     changed.description = text

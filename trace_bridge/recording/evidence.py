@@ -67,8 +67,9 @@ def _items(value: object) -> Iterable[object]:
         return cast("Sequence[object]", value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [getattr(value, field.name) for field in dataclasses.fields(value)]
-    if hasattr(type(value), "model_fields"):  # pydantic, which the core does not import
-        fields = cast("Mapping[str, pydantic.fields.FieldInfo]", type(value).model_fields)
+    known = getattr(type(value), "model_fields", None)
+    if known is not None:  # pydantic, which the core does not import
+        fields = cast("Mapping[str, pydantic.fields.FieldInfo]", known)
         # a default is its class's, and one object for all: nobody passed it on
         return [
             item

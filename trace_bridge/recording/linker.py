@@ -186,9 +186,7 @@ class _Linker:
             at = self._told(value, before)
             return {} if at is None else {(at, ""): Evidence.IDENTITY}
         owner = self._owner(id(value), before) if identifiable(value) else None
-        part = self._producer(
-            value, before
-        )  # somebody may have passed a whole output on, as a part
+        part = self._producer(value, before)  # who passed somebody's output on is nearer
         if owner is not None and (part is None or part[0] <= owner):
             return {(owner, ""): Evidence.IDENTITY}
         found: dict[Source, Evidence] = {}
@@ -257,7 +255,7 @@ class _Linker:
             Produced((index, name), value, was_read(index, name))
             for index, call in enumerate(self.calls[:-1])
             if not call.is_frame and call.ended < before
-            for name, value in _results(call).items()
+            for name, value in call.results().items()
         ]
         inputs = [Produced((_INPUTS, name), value) for name, value in self.recorder.inputs.items()]
         earlier.reverse()
@@ -385,8 +383,3 @@ class _Linker:
 
 def _equal(one: object, other: object) -> bool:
     return one is not None and type(one) is type(other) and one == other
-
-
-def _results(call: Call) -> Mapping[str, object]:
-    """What a component gave to the code around it: its fields, or what its exception said."""
-    return call.fields if call.error is None else {"": str(call.error)}

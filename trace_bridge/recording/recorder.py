@@ -91,6 +91,10 @@ class Call:
         self.made_of = made_of
         self.fields = {"": output} if fields is None else dict(fields)
 
+    def results(self) -> Mapping[str, object]:
+        """What it gave to the code around it: its fields, or what its exception said."""
+        return self.fields if self.error is None else {"": str(self.error)}
+
     def because(self, *causes: Call) -> None:
         """Note the calls whose outcome decided that this one happens."""
         self.causes = (*self.causes, *causes)
@@ -211,6 +215,6 @@ def resolved(value: object) -> object:
         return value.fields.get("") if value.error is None else str(value.error)
     if isinstance(value, list):
         items = cast("list[object]", value)
-        if any(isinstance(item, Call) for item in items):
-            return [resolved(item) for item in items]
+        found = any(isinstance(item, Call) for item in items)
+        return [resolved(item) for item in items] if found else items
     return value

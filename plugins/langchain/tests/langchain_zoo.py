@@ -3,12 +3,18 @@
 ``ZOO``: name -> (agent, input, default paths). All models echo their prompt.
 """
 
+import functools
 import warnings
 
 from langchain_core.chat_history import InMemoryChatMessageHistory
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.output_parsers import StrOutputParser
-from langchain_core.prompts import ChatPromptTemplate, FewShotPromptTemplate, PromptTemplate
+from langchain_core.prompts import (
+    ChatPromptTemplate,
+    FewShotPromptTemplate,
+    FewShotPromptWithTemplates,
+    PromptTemplate,
+)
 from langchain_core.runnables import (
     ConfigurableField,
     RouterRunnable,
@@ -21,6 +27,7 @@ from langchain_core.runnables import (
 from langchain_core.tools import tool
 from langchain_test_tools import ScriptModel
 
+PROMPTS = {"first": "The first of two", "other": {"second": "The second of two"}}
 GLOBAL_PROMPT = "Be very kind to the user."
 
 
@@ -94,6 +101,25 @@ class Agent:
         return self.system_prompt + self.chain.invoke(x)
 
 
+class Polite:
+    system_prompt = "The class is polite"
+    more = template("Class {q}") | text
+
+    def __call__(self, x):
+        return self.system_prompt + self.ask(x)
+
+    def ask(self, x):
+        return self.more.invoke(x) + helper.invoke(x)
+
+
+def listed(x):
+    return PROMPTS["first"] + x["q"]
+
+
+def told(x, prompt):
+    return prompt + x["q"]
+
+
 @chain
 def decorated(x):
     return helper.invoke(x)
@@ -153,6 +179,31 @@ ZOO = {
         RunnableLambda(Agent().run), Q, ["run:system_prompt", "run/chain/prompt/human:template"],
     ),
     "decorated": (decorated, Q, ["decorated/helper/prompt/human:template"]),
+    "class": (
+        RunnableLambda(Polite().__call__), Q,
+        ["__call__:system_prompt", "__call__/more/prompt/human:template",
+         "__call__/ask/helper/prompt/human:template"],
+    ),
+    "table": (RunnableLambda(listed), Q, ["listed/PROMPTS:first"]),
+    "partial": (RunnableLambda(functools.partial(told, prompt="Told")), Q, ["self:prompt"]),
+    "partial variable": (
+        template("{instructions}: {q}").partial(instructions="Do so") | text, Q,
+        ["prompt/partial_variables:instructions"],
+    ),
+    "content blocks": (
+        ChatPromptTemplate.from_messages(
+            [SystemMessage([{"type": "text", "text": "A block"}]), ("human", "{q}")]
+        ) | text, Q, ["prompt/system/content:content"],
+    ),
+    "few shot with templates": (
+        FewShotPromptWithTemplates(
+            examples=[{"a": "1", "b": "2"}], input_variables=["q"],
+            example_prompt=PromptTemplate.from_template("{a} gives {b}"),
+            prefix=PromptTemplate.from_template("Some examples"),
+            suffix=PromptTemplate.from_template("Now {q}"),
+        ) | text, Q,
+        ["prompt:examples", "prompt:template", "prompt/prefix:template", "prompt/suffix:template"],
+    ),
     "history": (
         with_history(one | text), Q, ["prompt/human:template"],
     ),

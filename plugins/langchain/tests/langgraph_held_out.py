@@ -206,7 +206,7 @@ def naming():
     return graph.compile(), {"product": "Tea"}, truth
 
 
-# ----------------------------------------------------------------- functional: sections in parallel
+# ------------------------------------------------------------------ functional: tasks in parallel
 
 
 def report_writer():

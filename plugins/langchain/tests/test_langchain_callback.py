@@ -267,18 +267,12 @@ def test_events_of_a_users_own_are_no_outputs():
         assert trace.output.data["event"] == "here"
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda a, c: a.invoke({"question": "why?"}, config=c),
-        lambda a, c: list(a.stream({"question": "why?"}, config=c)),
-    ],
-)
-def test_a_failure_of_no_component_reaches_what_led_to_it(call):
+@pytest.mark.parametrize("way", ["invoke", "stream"])
+def test_a_failure_of_no_component_reaches_what_led_to_it(way):
     failing = chain() | RunnableLambda(functools.partial(operator.truediv, 1))
     with TraceCallback(failing) as trace:
         with pytest.raises(TypeError):
-            call(failing, config(trace))
+            list(getattr(failing, way)({"question": "why?"}, config=config(trace)))
         assert [p.name for p in trace.output.backward("x").parameters] == [PATH]
 
 

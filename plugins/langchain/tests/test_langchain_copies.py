@@ -1,14 +1,20 @@
 """Copies with other values, of every construct: they run with them, and the original does not."""
 
 import asyncio
+import functools
+import textwrap
+import types
 
 import pytest
 from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import BaseTool, StructuredTool
 from langchain_test_tools import ScriptModel
 from langchain_zoo import GLOBAL_PROMPT, ZOO, closed, inline, search
+from langgraph.graph import START, StateGraph
 from trace_bridge_langchain import functions
 from trace_bridge_langchain.layout import Layout
 from trace_bridge_langchain.module import LangChainModule
+from trace_bridge_langchain.parts import is_users
 
 
 def other(place):
@@ -146,3 +152,87 @@ def test_changed_code_is_not_run_without_leave():
     state = {"ask:code": source, "ask:system_prompt": "New. "}
     assert module.export(state).invoke({"q": "why?"}) == "New. why?!"
     assert agent.invoke({"q": "why?"}) == "A closed prompt. / why?"
+
+
+class Search(BaseTool):
+    """A tool of the user's own class."""
+
+    name: str = "search_own"
+    description: str = "Search the shelves."
+    shelf: str = "the shelf by the window"
+
+    def _run(self, query: str) -> str:
+        return f"{query} on {self.shelf}"
+
+
+def test_the_code_and_texts_of_a_users_tool_class():
+    tool, other = Search(), Search()
+    agent = RunnableLambda(lambda x: tool.invoke({"query": x})) | other
+    module = LangChainModule(agent, unsafe=True)
+    code = "def _run(self, query: str) -> str:\n    return f'{query} under {self.shelf}'\n"
+    state = {"tools/search_own/run:code": code, "tools/search_own:shelf": "the bed"}
+    made = module.export(state)
+    assert made.invoke("Books") == "Books under the bed under the bed"
+    assert agent.invoke("Books").endswith("on the shelf by the window")
+    assert type(tool) is type(other) is Search
+    assert "on" in Search()._run("x")
+
+
+def test_the_code_of_a_callable_object_and_of_its_methods_in_a_graph():
+    class Thinker:
+        def __call__(self, state):
+            return {"q": self.think(state["q"])}
+
+        def think(self, text):
+            return f"thought: {text}"
+
+    graph = StateGraph(dict)
+    graph.add_node("thinker", Thinker())
+    graph.add_edge(START, "thinker")
+    agent = graph.compile()
+    module = LangChainModule(agent, unsafe=True)
+    think = "def think(self, text):\n    return f'deeply: {text}'\n"
+    call = "def __call__(self, state):\n    return {'q': self.think(state['q']) + '!'}\n"
+    state = {"thinker/think:code": think, "thinker/call:code": call}
+    assert module.export(state).invoke({"q": "x"}) == {"q": "deeply: x!"}
+    assert agent.invoke({"q": "x"}) == {"q": "thought: x"}
+
+
+def test_much_text_in_a_container_is_data():
+    rows = {f"row {i}": f"the text of row {i}" for i in range(40)}
+    few = {f"row {i}": f"the text of row {i}" for i in range(4)}
+    agent = RunnableLambda(lambda x: rows[x] + few[x])
+    assert [place.path for place in Layout(agent).places] == [f"few:row {i}" for i in range(4)]
+
+
+def test_what_wraps_a_function_is_not_the_users():
+    @functools.wraps(inline)
+    def wrapper(x):
+        return inline(x)
+
+    assert is_users(inline)
+    assert is_users(wrapper)
+    theirs = functools.wraps(inline)(types.FunctionType(textwrap.dedent.__code__, {}))
+    assert theirs.__module__ == inline.__module__
+    assert not is_users(theirs)
+
+
+def test_settings_have_the_bounds_that_providers_have():
+    agent, _, _ = ZOO["bound settings"]
+    [place] = [p for p in Layout(agent).places if p.kind == "number"]
+    assert place.bounds == (0.0, 2.0)
+
+
+def test_an_argument_in_a_tools_json_schema():
+    fields = {"city": {"type": "string", "description": "The city to ask about."}}
+    remote = StructuredTool(
+        name="weather", description="The weather in a city.", func=lambda city: city,
+        args_schema={"type": "object", "properties": fields},
+    )  # fmt: skip
+    model = ScriptModel()
+    agent = RunnableLambda(lambda x: model.bind_tools([remote]).invoke(x))
+    made = LangChainModule(agent).export({"tools/weather:args.city": "A town."})
+    for one, told in ((made, "A town."), (agent, "The city to ask about.")):
+        one.invoke("x")
+        [shown] = model.tools_seen[-1]
+        assert shown["function"]["parameters"]["properties"]["city"]["description"] == told

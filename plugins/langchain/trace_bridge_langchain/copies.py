@@ -59,6 +59,7 @@ class LightCopy:
         made = shell(item.value, {**names, **held}, live=self._live)
         if made is None:
             changes = {name: self._make(id(part)) for name, part in names.items()}
+            changes |= {place.attribute: place.encode(None, value) for place, value in writes}
             made = whole(item.value, changes)
             if at in self.made:  # a cycle led back here, and was given one already
                 return self.made[at]

@@ -137,7 +137,7 @@ def _label(owner: object, name: str, part: object) -> str:
     if isinstance(owner, (list, tuple)) or name in _TRANSPARENT or name.startswith("args."):
         return own
     if isinstance(owner, Mapping) or not isinstance(owner, RunnableSequence):
-        return name.removeprefix("keywords.").lstrip("_")
+        return name.removeprefix("keywords.").strip("_")
     return own
 
 

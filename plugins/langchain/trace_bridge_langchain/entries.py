@@ -95,7 +95,7 @@ def _entry(original: Callable[..., Any], name: str, find: Find) -> Callable[...,
 
 
 def _output_in(total: Any, name: str) -> Any:
-    """What a run has returned, by its last event or its log; other streams are pieces of it."""
+    """What a run has returned, as its last event or its log tells; other pieces make it up."""
     if name == "astream_events" and isinstance(total, dict):
         event = cast("Mapping[str, Any]", total)
         return event.get("data", {}).get("output", event)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import types
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from langchain_core.messages import BaseMessage
 from langchain_core.prompts import BasePromptTemplate
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableLambda
@@ -20,7 +21,14 @@ from trace_bridge_langchain.discovery import Found, Walk, own_name
 from trace_bridge_langchain.functions import first_line
 from trace_bridge_langchain.intake import intake_of
 from trace_bridge_langchain.parts import is_users
-from trace_bridge_langchain.slots import Place, settings_of, slots_of, trainable_source
+from trace_bridge_langchain.slots import (
+    Place,
+    block_in,
+    settings_of,
+    slots_of,
+    texts_in,
+    trainable_source,
+)
 
 _KEPT = 32  # copies for states that an agent keeps
 _SAME = 16  # characters from which two equal texts are one parameter
@@ -70,9 +78,37 @@ class Layout:
 
         if item.other:
             return []
+        if isinstance(item.value, (dict, list)):
+            return self._texts_of(item, join)
         if isinstance(item.value, RunnableBinding):
             return list(settings_of(cast("RunnableBinding[Any, Any]", item.value), join))
         return list(slots_of(item.value, join))
+
+    def _texts_of(self, item: Found, join: Callable[[str], str]) -> list[Place]:
+        """The texts in a container that the user's code holds, or a prompt, or a message."""
+        value: Any = item.value
+        for holder in self._holders(item):
+            if isinstance(holder, BaseMessage):
+                return list(block_in(value, join)) if isinstance(value, dict) else []
+            partial = isinstance(holder, BasePromptTemplate) and holder.partial_variables is value
+            if partial or is_users(holder if callable(holder) else type(holder)):
+                label = item.owners[-1] if item.owners and not partial else ""
+                return list(texts_in(value, label, join))
+        return []
+
+    def _holders(self, item: Found) -> Iterator[object]:
+        """What holds a container, if need be in another one."""
+        seen, pending = {id(item.value)}, list(item.parents)
+        while pending:
+            at = pending.pop()
+            if at in seen:
+                continue
+            seen.add(at)
+            holder = self.walk.found[at]
+            if isinstance(holder.value, (dict, list)):
+                pending += holder.parents
+            else:
+                yield holder.value
 
     def _add(self, place: Place) -> None:
         """Take ``place`` as a slot, or as another place of one with the same text."""

@@ -34,6 +34,8 @@ _INSTALLED = tuple(
 
 def is_users(value: object) -> bool:
     """Whether a function or class is the user's own, and not installed."""
+    if isinstance(value, types.FunctionType) and _is_installed(value.__code__.co_filename):
+        return False  # whatever functools.wraps has made it say of itself
     return _is_users(getattr(value, "__module__", None) or "")
 
 
@@ -44,7 +46,12 @@ def _is_users(module: str) -> bool:
     file = getattr(sys.modules[module], "__file__", None)
     if file is None:  # typed into a shell; or written in C
         return module == "__main__"
-    return not str(Path(file).resolve()).startswith(_INSTALLED)
+    return not _is_installed(file)
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_installed(file: str) -> bool:
+    return str(Path(file).resolve()).startswith(_INSTALLED)
 
 
 def _is_framework(kind: type) -> bool:
@@ -69,7 +76,8 @@ def parts(value: object) -> dict[str, object]:
         named = {f"keywords.{name}": item for name, item in value.keywords.items()}
         return {"func": value.func, **given, **named, **vars(value)}
     if isinstance(value, BaseModel):
-        return {**vars(value), **(value.__pydantic_private__ or {})}
+        held = {**vars(value), **(value.__pydantic_private__ or {})}
+        return {**_of_class(type(value)), **held}
     kind = type(value)
     known = isinstance(value, Runnable) or _is_framework(kind) or dataclasses.is_dataclass(kind)
     if known or is_users(kind):
@@ -84,9 +92,24 @@ def _attributes(value: object) -> dict[str, object]:
         for name in (slots,) if isinstance(slots, str) else cast("tuple[str, ...]", slots):
             if name not in ("__dict__", "__weakref__") and hasattr(value, name):
                 found[name] = getattr(value, name)
+    found.update(_of_class(type(value)))
     cached = _cached_properties(type(value))
     held = cast("dict[str, object]", getattr(value, "__dict__", {}))
     found.update((name, item) for name, item in held.items() if name not in cached)
+    return found
+
+
+def _of_class(kind: type) -> dict[str, object]:
+    """What an object has of the user's own classes: methods, texts, prompts."""
+    found: dict[str, object] = {}
+    for base in reversed(kind.__mro__):
+        if not is_users(base):
+            continue
+        for name, item in vars(base).items():
+            if name.startswith("__") and name != "__call__":
+                continue
+            if isinstance(item, types.FunctionType) or not hasattr(item, "__get__"):
+                found[name] = item
     return found
 
 
@@ -139,6 +162,8 @@ def write(owner: Any, name: str, value: object) -> None:
     """Write the part ``name`` of ``owner``, in place and past all validation."""
     if isinstance(owner, types.FunctionType):
         functions.change(owner, name, value)
+    elif isinstance(owner, functools.partial):
+        owner.keywords[name.removeprefix("keywords.")] = value
     elif isinstance(owner, dict):
         held = cast("dict[Any, object]", owner)
         held[next((key for key in held if str(key) == name), name)] = value
@@ -148,5 +173,16 @@ def write(owner: Any, name: str, value: object) -> None:
         owner.__pydantic_private__[name] = value
     elif name in getattr(owner, "__dict__", {}):
         vars(owner)[name] = value
+    elif isinstance(getattr(type(owner), name, None), types.FunctionType):
+        object.__setattr__(owner, "__class__", _with_method(type(owner), name, value))
     else:
         object.__setattr__(owner, name, value)
+
+
+def _with_method(kind: type, name: str, method: object) -> type:
+    """A class like ``kind`` with another method, for one object: Python looks some up there."""
+    body: dict[str, object] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    if not issubclass(kind, BaseModel):
+        body["__slots__"] = ()  # or an object could not be made one of it
+    make: Any = type(kind)
+    return make(kind.__name__, (kind,), {**body, name: method})

@@ -15,6 +15,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.prompts import (
     FewShotChatMessagePromptTemplate,
     FewShotPromptTemplate,
+    FewShotPromptWithTemplates,
     PromptTemplate,
 )
 from langchain_core.runnables import RunnableBinding
@@ -28,7 +29,12 @@ from trace_bridge_langchain.parts import is_users, parts, write
 
 SOURCE = "source"  # the part of a function that is its code
 _PROMPT_LIKE = re.compile(r"prompt|instruct|system|template", re.IGNORECASE)
-_SETTINGS = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
+_SETTINGS = {  # with the least and the greatest value that providers take
+    "temperature": (0.0, 2.0), "top_p": (0.0, 1.0), "frequency_penalty": (-2.0, 2.0),
+    "presence_penalty": (-2.0, 2.0),
+}  # fmt: skip
+_LEAST = 16  # characters of a text that is more than a key or a name
+_MANY = 32  # texts in a container from which on it is data
 _DEMOS = "Each object has values for the variables of the example's template."
 _TOOL = "What the tool does and when to use it; shown to the model that chooses tools."
 _ARGUMENT = "What the argument is, in a sentence; shown to the model that calls the tool."
@@ -78,13 +84,17 @@ def slots_of(value: Any, join: Callable[[str], str]) -> Iterator[Place]:
     elif isinstance(value, FewShotPromptTemplate):
         yield from (_template(value, name, make) for name in ("prefix", "suffix"))
         yield from _examples(value, make)
-    elif isinstance(value, FewShotChatMessagePromptTemplate):
+    elif isinstance(value, (FewShotChatMessagePromptTemplate, FewShotPromptWithTemplates)):
         yield from _examples(value, make)
     elif isinstance(value, BaseMessage):
         if isinstance(value.content, str) and value.content.strip():
             yield make("content", "prompt", check=not_empty)
     elif isinstance(value, BaseTool):
         yield from _tool(value, make)
+        if is_users(type(value)):
+            yield from _attributes(value, make, ("name", "description"))
+    elif isinstance(value, functools.partial):
+        yield from _keywords(cast("functools.partial[object]", value), make)
     elif isinstance(value, types.FunctionType):
         yield from _function(value, make)
     elif isinstance(value, BaseLanguageModel):
@@ -93,10 +103,47 @@ def slots_of(value: Any, join: Callable[[str], str]) -> Iterator[Place]:
         yield from _attributes(value, make)
 
 
-def _attributes(value: object, make: Callable[..., Place]) -> Iterator[Place]:
+def _attributes(
+    value: object, make: Callable[..., Place], known: tuple[str, ...] = ()
+) -> Iterator[Place]:
     for name, held in parts(value).items():
-        if isinstance(held, str) and held.strip() and _PROMPT_LIKE.search(name):
-            yield make(name, "prompt", check=not_empty)
+        if name not in known and (kind := _kind_of_text(name, held)):
+            yield make(name, kind, check=not_empty)
+
+
+def _keywords(value: functools.partial[object], make: Callable[..., Place]) -> Iterator[Place]:
+    for name, held in value.keywords.items():
+        if kind := _kind_of_text(name, held):
+            yield make(f"keywords.{name}", kind, name, check=not_empty)
+
+
+def texts_in(
+    held: dict[object, object] | list[object], label: str, join: Callable[[str], str]
+) -> Iterator[Place]:
+    """The texts in a container of the user's own, which is called ``label``."""
+    named = {
+        name: kind
+        for name, text in parts(held).items()
+        if (kind := _kind_of_text(label if _PROMPT_LIKE.search(label) else name, text))
+    }
+    if len(named) <= _MANY:
+        for name, kind in named.items():
+            yield _place(held, join, name, kind, check=not_empty)
+
+
+def block_in(held: Mapping[str, object], join: Callable[[str], str]) -> Iterator[Place]:
+    """The text of a content block of a static message."""
+    if held.get("type") == "text" and str(held.get("text") or "").strip():
+        yield _place(held, join, "text", "prompt", "content", check=not_empty)
+
+
+def _kind_of_text(name: str, held: object) -> str:
+    """What a text of the user's is, by its name; nothing for a short one, or what is none."""
+    if not isinstance(held, str) or not held.strip():
+        return ""
+    if _PROMPT_LIKE.search(name):
+        return "prompt"
+    return "text" if len(held) >= _LEAST and " " in held.strip() else ""
 
 
 def settings_of(binding: RunnableBinding[Any, Any], join: Callable[[str], str]) -> Iterator[Place]:
@@ -139,9 +186,8 @@ def _tool(tool: BaseTool, make: Callable[..., Place]) -> Iterator[Place]:
         description=f"description of the tool {tool.name}",
     )  # fmt: skip
     schema: Any = tool.args_schema
-    fields = getattr(schema, "model_fields", {}) if isinstance(schema, type) else {}
-    for name, held in fields.items():
-        if isinstance(getattr(held, "description", None), str):
+    for name in _arguments(schema):
+        if isinstance(_argument(name, schema), str):
             yield make(
                 "args_schema", "description", f"args.{name}", check=not_empty,
                 decode=functools.partial(_argument, name), constraint=_ARGUMENT,
@@ -150,11 +196,24 @@ def _tool(tool: BaseTool, make: Callable[..., Place]) -> Iterator[Place]:
             )  # fmt: skip
 
 
+def _arguments(schema: Any) -> list[str]:
+    """The names in a tool's schema: a pydantic class, or (of tools of MCP servers) JSON schema."""
+    if isinstance(schema, dict):
+        return list(cast("dict[str, Any]", schema).get("properties", {}))
+    return list(getattr(schema, "model_fields", {}))
+
+
 def _argument(name: str, schema: Any) -> object:
+    if isinstance(schema, dict):
+        return cast("dict[str, Any]", schema)["properties"][name].get("description")
     return schema.model_fields[name].description
 
 
 def _described(name: str, schema: Any, text: str) -> Any:
+    if isinstance(schema, dict):
+        given = cast("dict[str, Any]", schema)
+        fields = given["properties"]
+        return {**given, "properties": {**fields, name: {**fields[name], "description": text}}}
     held = schema.model_fields[name]
     changed = copy.copy(held)
     changed.description = text
@@ -198,7 +257,7 @@ def _refusal(source: str, free: tuple[str, ...], changed: object) -> str | None:
 
 
 def _settings(held: Mapping[str, object], make: Callable[..., Place]) -> Iterator[Place]:
-    for name in _SETTINGS:
+    for name, (least, most) in _SETTINGS.items():
         value = held.get(name)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            yield make(name, "number")
+            yield make(name, "number", bounds=(min(least, value), max(most, value)))

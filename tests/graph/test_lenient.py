@@ -24,6 +24,7 @@ def test_json_and_python_literals_give_the_same(value):
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=6), st.text(max_size=20), min_size=1))
+@example({"0": "0", "}": ""})
 def test_what_is_cut_off_is_refused_or_whole(value):
     for text in (
         json.dumps(value, ensure_ascii=False),

@@ -104,6 +104,8 @@ def _masked(body: str, text: str) -> str | None:
         forms += [text, text.replace('"', '\\"'), text.replace("'", "\\'")]
     for quote in ('"', "'"):
         for form in forms:
+            if quote == "'" and quote in re.sub(r"\\.", "", form):
+                continue  # in Python it would have ended there
             if (quoted := f"{quote}{form}{quote}") in body:
                 return body.replace(quoted, "\0", 1)
     return None

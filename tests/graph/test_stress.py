@@ -255,11 +255,13 @@ def check_nothing_is_left(function, first=100, times=200):
     tracemalloc.start()
     for _ in range(first):
         function()
-    before = left()
-    for _ in range(times):
-        function()
-    size, count = (now - then for now, then in zip(left(), before, strict=True))
+    seen = [left()]
+    for _ in range(2):  # what leaks does so twice; what other tests' threads keep comes once
+        for _ in range(times):
+            function()
+        seen.append(left())
     tracemalloc.stop()
+    size, count = (min(b - a, c - b) for a, b, c in zip(*seen, strict=True))
     assert size / times < 100  # dictionaries that are resized meanwhile, and so on
     assert count < times / 10
 

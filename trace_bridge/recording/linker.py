@@ -104,7 +104,7 @@ class _Linker:
             self.owners[id(call.output)].append(position)
         for name, value in call.fields.items():
             self._produce((position, name), value)
-        for piece in call.pieces:
+        for piece in call.pieces or ():
             self._produce((position, ""), piece)
 
     def _passed_on(self, position: int, call: Call) -> int:
@@ -130,7 +130,7 @@ class _Linker:
             if call.made_of is not None:
                 return {"": self._sources(call.made_of, call.ended)}
             return {name: self._sources(value, call.ended) for name, value in call.fields.items()}
-        before = call.ended if call.pieces or call.is_fed else call.started
+        before = call.started if call.pieces is None else call.ended
         explained = {
             name: self._sources(value, before, call.component_around())
             for name, value in call.inputs.items()

@@ -27,13 +27,13 @@ class Call:
 
     Attributes:
         causes: calls whose outcome decided that this one happens (a router's, say).
-        is_fed: its inputs arrive piece by piece while it runs.
-        pieces: what a stream gave one by one; their identity proves as much as the output's.
+        pieces: what a stream gave one by one; their identity proves as much as the output's. None
+            for what is no stream.
     """
 
     __slots__ = (
-        "causes", "description", "ended", "error", "fields", "inputs", "is_fed", "made_of", "op",
-        "output", "parameters", "parent", "pieces", "recorder", "started", "token",
+        "causes", "description", "ended", "error", "fields", "inputs", "made_of", "op", "output",
+        "parameters", "parent", "pieces", "recorder", "started", "token",
     )  # fmt: skip
 
     def __init__(
@@ -50,8 +50,7 @@ class Call:
         self.fields: Mapping[str, object] = {}
         self.made_of: object = None
         self.causes: Sequence[Call] = ()
-        self.is_fed = False
-        self.pieces: list[object] = []
+        self.pieces: list[object] | None = None
         self.error: BaseException | None = None
         self.ended = -1
         self.started = next(_sequence)
@@ -104,7 +103,13 @@ class Call:
 
         The inputs of such a call may arrive while it runs: they are looked at when it has ended.
         """
+        if self.pieces is None:
+            self.pieces = []
         self.pieces.append(piece)
+
+    def streams(self) -> None:
+        """Note that it is a stream, which may fail before it gives a piece."""
+        self.pieces = self.pieces or []
 
     def component(
         self, op: str, inputs: Mapping[str, object], parameters: Mapping[str, Parameter],

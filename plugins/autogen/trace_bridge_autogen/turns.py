@@ -78,7 +78,7 @@ class Turn:
             own = self.where.read(self.scope.owner, *readers)
             self.call.parameters = {**(self.call.parameters or {}), **own}
         self.call.returns(response, {"": message.to_text()}, self._made_of(message))
-        self.call.pieces.append(response)
+        self.call.yields(response)
         self.call.end()
 
     def _made_of(self, message: BaseChatMessage) -> object:

@@ -6,7 +6,6 @@ original runs on what stands for the object in the current run: a copy with othe
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -18,21 +17,20 @@ from langchain_core.runnables.config import var_child_runnable_config
 from trace_bridge import Call, current_call
 from trace_bridge_langchain import models
 from trace_bridge_langchain.discovery import own_name
-from trace_bridge_langchain.layout import Site
-from trace_bridge_langchain.parts import is_users
+from trace_bridge_langchain.layout import UNKNOWN, Site, called_by, runs_users_code
 from trace_bridge_langchain.running import Attached, active
 from trace_bridge_langchain.states import Reads, plain, watched, written
 
 Method = Callable[..., Any]
-_UNKNOWN = Site("")
 
 
 def met(value: Any) -> tuple[Any, Site, Attached | None]:
     """What runs in place of ``value`` here, what is known of it, and the run that it belongs to."""
     where = active.get()
     if where is None:
-        return value, _UNKNOWN, None
-    return where.find(value), where.site(value) or _UNKNOWN, where
+        return value, UNKNOWN, None
+    own, site = where.met(value)
+    return own, site, where
 
 
 def op_of(site: Site, value: Any, call: Call) -> str:
@@ -64,8 +62,16 @@ def chosen(where: Attached, made: Call) -> None:
         made.because(cause)
 
 
-def component(original: Method) -> Method:
-    """A seam for ``invoke(input, ...)`` and its like."""
+Shown = Callable[[Any, Mapping[str, object]], Mapping[str, object] | None]
+
+
+def component(original: Method, shown: Shown | None = None) -> Method:
+    """A seam for ``invoke(input, ...)`` and its like.
+
+    Args:
+        original: the method.
+        shown: what to show of an output, as fields; the output itself if it is not given.
+    """
 
     def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         call = current_call()
@@ -81,14 +87,13 @@ def component(original: Method) -> Method:
             if where is not None and where.causes:
                 chosen(where, made)
             output = original(own, *args, **kwargs)
-            own_messages = isinstance(output, ChatPromptValue)
-            made.returns(output, _own_messages(output, made.inputs) if own_messages else None)
+            made.returns(output, None if shown is None else shown(output, made.inputs))
         return output
 
     return seam
 
 
-def acomponent(original: Method) -> Method:
+def acomponent(original: Method, shown: Shown | None = None) -> Method:
     """``component`` for a coroutine function."""
 
     async def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -105,15 +110,26 @@ def acomponent(original: Method) -> Method:
             if where is not None and where.causes:
                 chosen(where, made)
             output = await original(own, *args, **kwargs)
-            own_messages = isinstance(output, ChatPromptValue)
-            made.returns(output, _own_messages(output, made.inputs) if own_messages else None)
+            made.returns(output, None if shown is None else shown(output, made.inputs))
         return output
 
     return seam
 
 
-def _own_messages(output: ChatPromptValue, inputs: Mapping[str, object]) -> Mapping[str, object]:
+def prompt(original: Method) -> Method:
+    """``component`` for prompts."""
+    return component(original, _own_messages)
+
+
+def aprompt(original: Method) -> Method:
+    """``acomponent`` for prompts."""
+    return acomponent(original, _own_messages)
+
+
+def _own_messages(output: object, inputs: Mapping[str, object]) -> Mapping[str, object] | None:
     """A prompt's own messages: those that it was given, somebody else has made."""
+    if not isinstance(output, ChatPromptValue):
+        return None
     lists = [_items(value) for value in inputs.values() if isinstance(value, list)]
     if not lists:
         return {"": output.messages}
@@ -244,24 +260,20 @@ def agenerate_texts(original: Method) -> Method:
 
 def is_component(self: Any, site: Site) -> bool:
     """Whether a runnable over a function is the user's, and not a part of the framework."""
-    if site.parameters or site.ends is not None:
+    if site.is_users or site.parameters or site.ends is not None:
         return True
-    function = _function_of(self)
-    function = getattr(function, "__wrapped__", function)
-    return is_users(getattr(function, "__func__", function))
+    return site is UNKNOWN and runs_users_code(self)
 
 
-def _function_of(self: Any) -> Any:
-    found = getattr(self, "func", None) or getattr(self, "afunc", None)
-    return found.func if isinstance(found, functools.partial) else found
+def _met_function(self: Any) -> tuple[Any, Site | None, Attached | None]:
+    """As ``met``; no site for what is no component.
 
-
-def _met_function(self: Any) -> tuple[Any, Site, Attached | None]:
-    """As ``met``: LangGraph makes a new runnable for each call of a task's function."""
+    LangGraph makes new runnables on the way: for each call of a task, and some of its own.
+    """
     own, site, where = met(self)
-    if site is _UNKNOWN and where is not None:
-        site = where.site(_function_of(self)) or _UNKNOWN
-    return own, site, where
+    if site is UNKNOWN and where is not None:
+        site = where.met(called_by(self))[1]
+    return own, site if is_component(self, site) else None, where
 
 
 def function(original: Method) -> Method:
@@ -272,7 +284,7 @@ def function(original: Method) -> Method:
         if call is None:
             return original(self, *args, **kwargs)
         own, site, where = _met_function(self)
-        if not is_component(self, site):
+        if site is None:
             return original(own, *args, **kwargs)
         given, inputs = _tracked(self, args[0] if args else kwargs.pop("input"))
         with call.component(
@@ -295,7 +307,7 @@ def afunction(original: Method) -> Method:
         if call is None:
             return await original(self, *args, **kwargs)
         own, site, where = _met_function(self)
-        if not is_component(self, site):
+        if site is None:
             return await original(own, *args, **kwargs)
         given, inputs = _tracked(self, args[0] if args else kwargs.pop("input"))
         with call.component(

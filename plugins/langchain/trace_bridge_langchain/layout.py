@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import types
 from collections import Counter, OrderedDict
@@ -40,12 +41,17 @@ class Site:
 
     Attributes:
         ends: of a router in a graph, which node a result means; None for what is no router.
+        is_users: whether it is a function of the user's, and no part of the framework.
     """
 
     op: str
     description: str = ""
     parameters: dict[str, Parameter] = field(default_factory=dict[str, Parameter])
     ends: Mapping[object, object] | None = None
+    is_users: bool = False
+
+
+UNKNOWN = Site("")  # of what was not found: what runs was made on the way
 
 
 class Layout:
@@ -191,10 +197,10 @@ class Layout:
                 if parameter not in site.parameters.values():
                     key = name if name not in site.parameters else parameter.name
                     site.parameters[key] = parameter
-        function = value
-        if not isinstance(value, types.FunctionType):
-            function = getattr(value, "func", None) or getattr(value, "afunc", None)
-        site.description = first_line(function) if callable(function) else ""
+        function = called_by(value)
+        told = function is not value or isinstance(value, types.FunctionType)
+        site.description = first_line(function) if told else ""
+        site.is_users = runs_users_code(value)
         return site
 
     def left_out(self) -> dict[str, str]:
@@ -213,10 +219,6 @@ class Layout:
             ):
                 found[name] = f"a {type(item.value).__name__} without a text that is known"
         return found
-
-    def site(self, value: object) -> Site | None:
-        """What is known of one of the agent's own objects."""
-        return self.sites.get(id(value))
 
     def copy(self, state: Mapping[str, object]) -> LightCopy:
         """The agent with other values; what does not lead to one of them is the agent's own."""
@@ -271,6 +273,19 @@ class Layout:
         places = ((value, in_place_of(value)) for value in others)
         given = {id(v): made for v, made in places if made is not None and made is not v}
         return LightCopy(self.walk, writes, given, unsafe=self.unsafe, live=live)
+
+
+def runs_users_code(value: object) -> bool:
+    """Whether what is called by a runnable, or is a function, is the user's own."""
+    return is_users(getattr(called := called_by(value), "__func__", called))
+
+
+def called_by(value: Any) -> Any:
+    """What a runnable over a function calls, without what wraps it; a function itself."""
+    found = getattr(value, "func", None) or getattr(value, "afunc", None) or value
+    while isinstance(found, functools.partial):
+        found = found.func
+    return getattr(found, "__wrapped__", found)
 
 
 def _only_async(value: object) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from trace_bridge import Call, Recorder, current_call
 from trace_bridge_langchain.copies import LightCopy
-from trace_bridge_langchain.layout import Layout, Site
+from trace_bridge_langchain.layout import UNKNOWN, Layout, Site
 
 
 class Attached:
@@ -46,10 +46,11 @@ class Attached:
             self._copy = None
         return self.find(value)
 
-    def site(self, value: object) -> Site | None:
-        """What is known of an object of the agent or of the copy."""
-        at = id(value)
-        return self.layout.sites.get((self._copy or self.copy).originals.get(at, at))
+    def met(self, value: Any) -> tuple[Any, Site]:
+        """What runs in place of ``value``, and what is known of it."""
+        copy, at = self._copy or self.copy, id(value)
+        site = self.layout.sites.get(copy.originals.get(at, at), UNKNOWN)
+        return copy.made.get(at, value), site
 
     def entered(self) -> AbstractContextManager[None]:
         """Let this be what calls in this context belong to."""

@@ -31,7 +31,9 @@ def instrumented() -> Generator[None]:
 
 def _places() -> Iterator[SeamPlace]:
     """Classes, their methods, and what makes a seam of each; methods that are absent are left."""
-    for kind in (BasePromptTemplate, BaseRetriever, BaseOutputParser, BaseGenerationOutputParser):
+    yield BasePromptTemplate, "invoke", make.prompt
+    yield BasePromptTemplate, "ainvoke", make.aprompt
+    for kind in (BaseRetriever, BaseOutputParser, BaseGenerationOutputParser):
         yield kind, "invoke", make.component
         yield kind, "ainvoke", make.acomponent
     yield BaseTool, "run", make.component  # invoke() calls it

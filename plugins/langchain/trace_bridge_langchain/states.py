@@ -215,6 +215,9 @@ def _without_notes(held: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in held.items() if name != _READS}
 
 
+_ATOMS = frozenset((str, int, float, bool, type(None)))
+
+
 def plain(output: Any) -> Any:
     """What a node returned, with no ``StateReads`` in it: nothing of ours gets into the state."""
     if isinstance(output, StateReads):
@@ -223,6 +226,8 @@ def plain(output: Any) -> Any:
         return _unwatched(output)
     if type(output) is dict:
         held = cast("dict[str, object]", output)
+        if all(type(value) in _ATOMS for value in held.values()):  # as most are, and this is fast
+            return held
         new = {key: plain(value) for key, value in held.items()}
         if any(new[key] is not value for key, value in held.items()):
             return new

@@ -110,7 +110,7 @@ def transform(original: Method) -> Method:
         made = call.component(
             op_of(site, self, call), {"input": seen}, site.parameters, site.description
         )
-        made.is_fed = True
+        made.streams()
         error: BaseException | None = None
         try:
             total: Any = None
@@ -147,7 +147,7 @@ def atransform(original: Method) -> Method:
         made = call.component(
             op_of(site, self, call), {"input": seen}, site.parameters, site.description
         )
-        made.is_fed = True
+        made.streams()
         error: BaseException | None = None
         try:
             total: Any = None

@@ -289,9 +289,9 @@ def test_a_real_model_behind_langchain_openai(tmp_path):
         )
     )  # fmt: skip
     run = tb.optimize(
-        chain, rows[:30], right_name, valset=rows[30:42], testset=rows[42:62],
+        chain, rows[:8], right_name, valset=rows[8:14], testset=rows[14:26],
         trainable=["prompt/ai*:template"], optimizer="optoprime", llm=shortener(calls),
-        budget=tb.Budget(evaluations=120), engine=tb.Engine(concurrency=server.slots),
+        budget=tb.Budget(evaluations=60), engine=tb.Engine(concurrency=server.slots),
         progress=False,
     )  # fmt: skip
     assert run.verdict == "better"

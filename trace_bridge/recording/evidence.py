@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 from trace_bridge.graph import Evidence
 
 if TYPE_CHECKING:
-    import pydantic
+    import pydantic.fields
 
 DEPTH = 6  # how deep containers are looked into
 _MIN_TEXT = 4  # characters of a normalized text that make a match more than chance

@@ -6,10 +6,10 @@ import textwrap
 import types
 
 import pytest
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableLambda, RunnableParallel
 from langchain_core.tools import BaseTool, StructuredTool
 from langchain_test_tools import ScriptModel
-from langchain_zoo import GLOBAL_PROMPT, ZOO, closed, inline, search
+from langchain_zoo import GLOBAL_PROMPT, ZOO, closed, inline, search, template
 from langgraph.graph import START, StateGraph
 from trace_bridge_langchain import functions
 from trace_bridge_langchain.layout import Layout
@@ -236,3 +236,8 @@ def test_an_argument_in_a_tools_json_schema():
         one.invoke("x")
         [shown] = model.tools_seen[-1]
         assert shown["function"]["parameters"]["properties"]["city"]["description"] == told
+
+
+def test_underscores_at_the_end_belong_to_a_name():
+    [place] = Layout(RunnableParallel(report_=template("Tell {q}"))).places
+    assert place.path == "report_/human:template"

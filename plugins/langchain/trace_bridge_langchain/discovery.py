@@ -137,7 +137,8 @@ def _label(owner: object, name: str, part: object) -> str:
     if isinstance(owner, (list, tuple)) or name in _TRANSPARENT or name.startswith("args."):
         return own
     if isinstance(owner, Mapping) or not isinstance(owner, RunnableSequence):
-        return name.removeprefix("keywords.").strip("_")
+        name = name.removeprefix("keywords.")
+        return name.strip("_") if name.startswith("_") else name  # __call__, _run; not report_
     return own
 
 

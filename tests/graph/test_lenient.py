@@ -25,6 +25,7 @@ def test_json_and_python_literals_give_the_same(value):
 
 @given(st.dictionaries(st.text(min_size=1, max_size=6), st.text(max_size=20), min_size=1))
 @example({"0": "0", "}": ""})
+@example({"0": "\x1f0", "}": ""})
 def test_what_is_cut_off_is_refused_or_whole(value):
     for text in (
         json.dumps(value, ensure_ascii=False),
@@ -47,6 +48,7 @@ def test_what_is_cut_off_is_refused_or_whole(value):
         ('```json\n{"a": 1}\n```', {"a": 1}),
         ("False", False),
         ("{'a': 'He said \"hi\"'}", {"a": 'He said "hi"'}),
+        ('{"a": "Say "yes" or "no"."}', {"a": 'Say "yes" or "no".'}),
     ],
 )
 def test_what_is_mended(text, value):

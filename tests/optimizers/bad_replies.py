@@ -100,8 +100,7 @@ REPLIES = [
          source="langchain-ai/langchain#23297"),
     Case("JSON in JSON", '{"json_input": {"p": "Answer."}}', "is not one of the variables",
          source="stanfordnlp/dspy#8539"),
-    Case("JSON in a text in JSON", '{"json": "{\\n "p": "Answer."\\n}\\n</invoke>"}',
-         "is not one of the variables",
+    Case("JSON in a text in JSON", '{"json": "{\\n "p": "Answer."\\n}\\n</invoke>"}', JSON,
          source="stanfordnlp/dspy#8539"),
     Case("a call of a tool", '{"type": "function", "name": "json_tool_call", "parameters":'
          ' {"p": "Answer."}}', "is not one of the variables", source="stanfordnlp/dspy#8264"),

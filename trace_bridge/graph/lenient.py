@@ -12,6 +12,8 @@ _LITERALS = {"True": True, "False": False, "None": None}
 # what may stand around texts, which are masked by "\0"
 _REST = re.compile(r"(?:[\s{}\[\]:,\0]|-?\d[\d.eE+-]*|true|false|null|True|False|None)*")
 _ENDS = {"}": "{", "]": "["}
+# by the quotes around a text: what within it is the text's end, or may be meant as that
+_WITHIN = {"'": "'", '"': r'"\s*[,:}\]]'}
 _LONG = 100_000  # characters, and
 _DEEP = 200  # brackets: what is larger is refused, since mending takes time and stack
 
@@ -104,8 +106,8 @@ def _masked(body: str, text: str) -> str | None:
         forms += [text, text.replace('"', '\\"'), text.replace("'", "\\'")]
     for quote in ('"', "'"):
         for form in forms:
-            if quote == "'" and quote in re.sub(r"\\.", "", form):
-                continue  # in Python it would have ended there
+            if re.search(_WITHIN[quote], re.sub(r"\\.", "", form)):
+                continue  # it may have ended there
             if (quoted := f"{quote}{form}{quote}") in body:
                 return body.replace(quoted, "\0", 1)
     return None

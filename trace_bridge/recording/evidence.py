@@ -110,10 +110,11 @@ def explain_text(
     for source, earlier, was_read in produced:
         if not any(text.replace("\x00", "").strip() for text in texts):
             break
+        parts = [normalized(leaf) for leaf in leaves(earlier) if isinstance(leaf, str)]
         if was_read is False:
-            evidence, masks = _whole(texts, earlier, known, _MIN_FAR)
+            evidence, masks = _whole(texts, parts, known, _MIN_FAR)
         else:
-            evidence, masks = _match(texts, earlier, known)
+            evidence, masks = _match(texts, parts, known)
         if evidence is None and was_read:
             evidence, masks = _numbers(texts, earlier, known)
         if evidence is not None:
@@ -126,9 +127,8 @@ def explain_text(
 _Found: TypeAlias = tuple[Evidence | None, list[re.Pattern[str]]]
 
 
-def _whole(texts: list[str], earlier: object, known: str, least: int) -> _Found:
-    """The texts in ``earlier`` that stand in ``texts`` as they are."""
-    parts = [normalized(leaf) for leaf in leaves(earlier) if isinstance(leaf, str)]
+def _whole(texts: list[str], parts: list[str], known: str, least: int) -> _Found:
+    """Those of ``parts``, an earlier value's texts, that stand in ``texts`` as they are."""
     words = [
         re.compile(rf"\b{re.escape(part)}\b")
         for part in parts
@@ -153,10 +153,9 @@ def _numbers(texts: list[str], earlier: object, known: str) -> _Found:
     return Evidence.WORDS if masks else None, masks
 
 
-def _match(texts: list[str], earlier: object, known: str) -> _Found:
-    """How ``earlier`` explains ``texts``, and what of them it explains."""
-    evidence, masks = _whole(texts, earlier, known, _MIN_TEXT)
-    parts = [normalized(leaf) for leaf in leaves(earlier) if isinstance(leaf, str)]
+def _match(texts: list[str], parts: list[str], known: str) -> _Found:
+    """How ``parts``, an earlier value's texts, explain ``texts``, and what of them they explain."""
+    evidence, masks = _whole(texts, parts, known, _MIN_TEXT)
     if evidence is None:
         for text in texts:
             if len(text) >= _MIN_PART and text not in known and any(text in part for part in parts):

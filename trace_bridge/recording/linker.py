@@ -186,9 +186,10 @@ class _Linker:
             at = self._told(value, before)
             return {} if at is None else {(at, ""): Evidence.IDENTITY}
         owner = self._owner(id(value), before) if identifiable(value) else None
-        part = self._producer(value, before)  # who passed somebody's output on is nearer
-        if owner is not None and (part is None or part[0] <= owner):
-            return {(owner, ""): Evidence.IDENTITY}
+        if owner is not None:
+            part = self._producer(value, before)  # who passed somebody's output on is nearer
+            if part is None or part[0] <= owner:
+                return {(owner, ""): Evidence.IDENTITY}
         found: dict[Source, Evidence] = {}
         unexplained: list[object] = []
         for leaf, source in self._traced(value, before):

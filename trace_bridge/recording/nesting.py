@@ -163,7 +163,10 @@ class NestedRun:
 
 def _seam(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        if inspect.iscoroutinefunction(inspect.unwrap(original)):
+        function = inspect.unwrap(original)
+        streams = inspect.isgeneratorfunction(function)
+        astreams = inspect.isasyncgenfunction(function)
+        if inspect.iscoroutinefunction(function):
 
             async def acalled(self: Any, /, *args: Any, **kwargs: Any) -> Any:
                 inner = _inside.get().get(id(self))
@@ -178,9 +181,9 @@ def _seam(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             inner = _inside.get().get(id(self))
             if inner is None:
                 return original(self, *args, **kwargs)
-            if inspect.isgeneratorfunction(inspect.unwrap(original)):
+            if streams:
                 return _steps(*_begun(inner, self, name, args, kwargs))
-            if inspect.isasyncgenfunction(inspect.unwrap(original)):
+            if astreams:
                 return _asteps(*_begun(inner, self, name, args, kwargs))
             with inner.called(self) as value:
                 return getattr(value, name)(*args, **kwargs)

@@ -103,8 +103,7 @@ class Call:
 
         The inputs of such a call may arrive while it runs: they are looked at when it has ended.
         """
-        if self.pieces is None:
-            self.pieces = []
+        self.pieces = self.pieces or []
         self.pieces.append(piece)
 
     def streams(self) -> None:
@@ -217,7 +216,7 @@ class Recorder:
 def resolved(value: object) -> object:
     """A value with what calls have returned in their place."""
     if isinstance(value, Call):
-        return value.fields.get("") if value.error is None else str(value.error)
+        return value.results().get("")
     if isinstance(value, list):
         items = cast("list[object]", value)
         found = any(isinstance(item, Call) for item in items)

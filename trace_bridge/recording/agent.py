@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from trace_bridge.graph import JSON, Module, Parameter, jsonable
 from trace_bridge.recording.nesting import StandIn
+from trace_bridge.recording.recorder import Recorder, current_call
 from trace_bridge.recording.slot import Slot
 
 AgentT = TypeVar("AgentT")
@@ -61,6 +62,15 @@ class AgentModule(Module, Generic[AgentT]):
         They are recorded with them, too; ``trace_bridge.record`` enters it.
         """
         return nullcontext()
+
+    def recording(self, example: Any) -> AbstractContextManager[object]:
+        """A context in which a run on ``example`` is recorded, if nothing is recorded already.
+
+        For ``run``, where the framework's seams have to work and whoever runs it does not record.
+        """
+        if current_call() is not None:
+            return nullcontext()
+        return Recorder(self.inputs(example)).recording()
 
     def parts(self) -> Iterable[tuple[tuple[str, ...], object]]:
         """All objects of the agent that were found, with the names that lead to each.

@@ -7,14 +7,14 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from autogen_agentchat.agents import BaseChatAgent
 from autogen_agentchat.teams import BaseGroupChat
 from autogen_core.models import ChatCompletionClient
 
-from trace_bridge import JSON, AgentModule, Recorder, Slot, StandIn, current_call
+from trace_bridge import JSON, AgentModule, Slot, StandIn
 from trace_bridge_autogen import examples
 from trace_bridge_autogen.copies import describe
 from trace_bridge_autogen.ending import run_to_end, to_end
@@ -76,7 +76,7 @@ class AutoGenModule(AgentModule[Any]):
         task = examples.task_of(example)
         objects = self.layout.fresh(self.state_dict())
         where = Attached(self.layout, objects, live=False)
-        with self._recording(example), where.entered():
+        with self.recording(example), where.entered():
             try:
                 result = await run_to_end(objects, task)
             except Exception as error:
@@ -88,12 +88,6 @@ class AutoGenModule(AgentModule[Any]):
             if refused is not None:
                 raise refused
             return result
-
-    def _recording(self, example: Any) -> AbstractContextManager[object]:
-        """Seams work while something is recorded."""
-        if current_call() is not None:
-            return nullcontext()
-        return Recorder(self.inputs(example)).recording()
 
     @contextmanager
     def attached(self) -> Generator[None]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.runnables import Runnable
 
-from trace_bridge import JSON, AgentModule, Recorder, Slot, StandIn, current_call
+from trace_bridge import JSON, AgentModule, Slot, StandIn
 from trace_bridge_langchain import examples, versions
 from trace_bridge_langchain.entries import METHODS, entry_seams
 from trace_bridge_langchain.fingerprint import fingerprint
@@ -55,18 +55,12 @@ class LangChainModule(AgentModule[Runnable[Any, Any]]):
         agent = where.find(self.agent)
         if self.layout.is_async:
             return self._arun(where, agent, given, example)
-        with self._recording(example), where.entered():
+        with self.recording(example), where.entered():
             return agent.invoke(given)
 
     async def _arun(self, where: Attached, agent: Any, given: Any, example: Any) -> object:
-        with self._recording(example), where.entered():
+        with self.recording(example), where.entered():
             return await agent.ainvoke(given)
-
-    def _recording(self, example: Any) -> AbstractContextManager[object]:
-        """Seams work while something is recorded."""
-        if current_call() is not None:
-            return nullcontext()
-        return Recorder(self.inputs(example)).recording()
 
     @contextmanager
     def attached(self) -> Generator[None]:

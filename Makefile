@@ -37,7 +37,7 @@ test: $(VENV)/.test $(VENV)/.model
 check: static test
 
 check-all: static $(VENV)/.model $(OLDEST)/.test $(OLDEST)/.model
-	@$(VENV)/bin/$(PYTEST) -m ""
+	@$(VENV)/bin/$(PYTEST) -m "" --hypothesis-profile new
 	@echo "The same with the oldest dependencies, whose own warnings nobody will mend:"
 	@$(OLDEST)/bin/$(PYTEST) -m "" -W ignore
 

@@ -22,9 +22,17 @@ os.environ.pop("TRACE_BRIDGE_MODEL", None)
 for _name in [name for name in os.environ if name.endswith("_API_KEY")]:
     del os.environ[_name]
 
-# Shared machines stall now and then; pytest-timeout catches what really hangs.
-hypothesis.settings.register_profile("trace_bridge", deadline=None)
-hypothesis.settings.load_profile("trace_bridge")
+# Each of pytest-xdist's processes may serve the embedded model: together they must not take more
+# cores than there are.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["TRACE_BRIDGE_THREADS"] = "1"
+
+# Shared machines stall now and then: no deadlines; pytest-timeout catches what really hangs. The
+# same examples in each run: who changes a line should not have to explain a failure of another.
+# `make check-all` looks for new ones.
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("new", deadline=None, max_examples=500)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)

@@ -242,6 +242,7 @@ class TestFailures:
     ("cores", "load", "threads"), [(8, 0.5, 2), (8, 8.5, 1), (1, 0.5, 1), (None, 0.0, 1)]
 )
 def test_threads(monkeypatch, cores, load, threads):
+    monkeypatch.delenv("TRACE_BRIDGE_THREADS", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
     assert embedded_module._threads() == threads
@@ -255,3 +256,16 @@ def test_importing_it_loads_nothing_heavy():
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     subprocess.run([sys.executable, "-c", script], env=env, check=True)
+
+
+def test_the_variable_decides_on_threads(monkeypatch):
+    monkeypatch.setenv("TRACE_BRIDGE_THREADS", "3")
+    assert embedded_module._threads() == 3
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "two", ""])
+def test_a_strange_number_of_threads_is_named(monkeypatch, tmp_path, threads):
+    monkeypatch.setattr(embedded_module.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setenv("TRACE_BRIDGE_THREADS", threads)
+    with pytest.raises(EmbeddedUnavailable, match=f"TRACE_BRIDGE_THREADS={threads!r}: give"):
+        EmbeddedServer(tmp_path / "x.gguf")

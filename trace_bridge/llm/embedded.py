@@ -28,6 +28,7 @@ from trace_bridge.llm.weights import find_weights
 SLOTS = 2  # measured on two cores: four slots take half as long again as two for the same work
 CONTEXT = 2048  # tokens per slot, prompt and answer together
 
+THREADS_VARIABLE = "TRACE_BRIDGE_THREADS"
 INSTALL = 'pip install "trace-bridge[local]"'
 
 # The child looks for modules where we do, as `multiprocessing` arranges it too.
@@ -45,7 +46,8 @@ class EmbeddedServer:
     """A GGUF file served as an OpenAI-compatible API on a free loopback port, until ``close``.
 
     Most callers want the shared one that ``embedded`` returns. A prompt that leaves no room in
-    ``context`` is refused with HTTP 400, a wrong key with 401.
+    ``context`` is refused with HTTP 400, a wrong key with 401. It takes two cores, or as many as
+    the environment variable ``TRACE_BRIDGE_THREADS`` says: 1 where several processes serve one.
 
     Attributes:
         base_url: such as ``http://127.0.0.1:40123/v1``.
@@ -60,7 +62,8 @@ class EmbeddedServer:
 
     Raises:
         WeightsNotFound: there is no GGUF file.
-        EmbeddedUnavailable: xllamacpp is missing, or cannot load the file.
+        EmbeddedUnavailable: xllamacpp is missing, or cannot load the file, or
+            ``TRACE_BRIDGE_THREADS`` is no number of threads.
     """
 
     def __init__(
@@ -221,7 +224,16 @@ def _load(order: dict[str, Any]) -> Any:
 
 
 def _threads() -> int:
-    """Two at most, and one on a busy machine, where llama.cpp's threads spin on each other."""
+    """What TRACE_BRIDGE_THREADS says; or two at most, and one on a busy machine.
+
+    llama.cpp's threads spin until the slowest of them is done: where two servers have more of them
+    than there are cores, both take ten times as long.
+    """
+    chosen = os.environ.get(THREADS_VARIABLE)
+    if chosen is not None:
+        if not chosen.isdecimal() or int(chosen) < 1:
+            raise EmbeddedUnavailable(f"{THREADS_VARIABLE}={chosen!r}: give a number from 1 on")
+        return int(chosen)
     cores = os.cpu_count() or 1
     busy = hasattr(os, "getloadavg") and os.getloadavg()[0] > cores
     return 1 if busy else min(2, cores)

@@ -19,7 +19,9 @@ def test_worlds_differ_by_seed():
 
 
 @pytest.mark.parametrize("name", [name for name in SINGLE if name not in ("optuna", "bootstrap")])
-def test_the_scripted_model_reads_the_prompts_of_all_that_write(name, monkeypatch):
+def test_the_scripted_model_reads_the_prompts_of_all_that_write(name, monkeypatch, request):
+    if name == "gepa":
+        request.getfixturevalue("gepa")
     reply = SUITE[0]
     assert reply.run(name, 0)[0] > 0.4
     monkeypatch.setattr("benchmarks.portfolio_tasks.write", lambda prompt: None)

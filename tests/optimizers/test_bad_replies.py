@@ -77,9 +77,9 @@ def value_of(case):
     return found[1] if found and "</variable>" not in found[1] else None
 
 
+@pytest.mark.usefixtures("gepa")
 @pytest.mark.parametrize("case", REPLIES, ids=lambda case: case.name)
 def test_gepa_adopts_no_bad_reply_either(case):
-    pytest.importorskip("gepa")
     if case.kind != "prompt":
         pytest.skip("GEPA writes texts")
     if (value := value_of(case)) is None:

@@ -14,8 +14,7 @@ from trace_bridge.optimizers.base import Change, Proposal, Trial
 from trace_bridge.optimizers.gepa import GEPA
 from trace_bridge.testing import ScriptedLLM
 
-if tuple(map(int, importlib.metadata.version("gepa").split(".")[:2])) < (0, 1):
-    pytest.skip("this dspy pins an older gepa", allow_module_level=True)
+pytestmark = pytest.mark.usefixtures("gepa")
 
 
 def propose(optimizer, parameters, history=(), n=1, subgraphs=()):

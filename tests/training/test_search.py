@@ -1,5 +1,6 @@
 """What a step of the loop does for an optimizer: where it starts, what is kept, when it ends."""
 
+import threading
 from typing import ClassVar
 
 import pytest
@@ -47,12 +48,12 @@ class Planned(tb.Optimizer):
         return [tb.Proposal(changes, "", self.name)] if changes else []
 
 
-def run(optimizer, score, journal=None, **engine):
+def run(optimizer, score, journal=None, settings=None, **engine):
     rows = [{"row": number} for number in range(24)]
     engine = {"concurrency": 2, "journal": journal, **engine}
     return tb.optimize(
         Pair(), rows, lambda example, output: (score(output), f"{output} got it"),
-        optimizer=optimizer, engine=tb.Engine(**engine), progress=False,
+        optimizer=optimizer, engine=tb.Engine(**engine), progress=False, **settings or {},
     )  # fmt: skip
 
 
@@ -105,6 +106,46 @@ def test_what_was_said_on_the_minibatch_is_remembered():
     assert worse.fate == "worse on the minibatch: 0.25 after 0.5"
     assert worse.feedback == (tb.Feedback("worse b got it", 0.25),) * 2
     assert better.feedback == (tb.Feedback("x y got it", 1.0),) * 2
+
+
+class Several(Planned):
+    """Proposes all that it is told to at once, in its first step."""
+
+    async def propose(self, subgraphs, parameters, history, n=1):
+        if len(history) > 1:
+            return []
+        return [
+            proposal
+            for wanted in self.proposed
+            for proposal in await Planned(wanted).propose(subgraphs, parameters, history)
+        ]
+
+
+def test_proposals_are_tried_on_the_minibatch_beside_each_other():
+    together = threading.Barrier(4)  # two proposals, two rows
+
+    def score(output):
+        if output.startswith("worse"):
+            together.wait(timeout=20)
+            return 0.0
+        return 0.5
+
+    optimizer = Several({"self:first": "worse"}, {"self:first": "worse too"}, gated=True)
+    _, *tried = run(optimizer, score, concurrency=4).trials
+    assert [t.fate for t in tried[:2]] == ["worse on the minibatch: 0 after 0.5"] * 2
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "tried"), [(15, 0), (16, 1), (17, 1), (18, 2), (20, 3), (50, 3)]
+)
+def test_as_many_proposals_are_tried_as_the_budget_allows(evaluations, tried):
+    optimizer = Several(*({"self:first": f"worse {n}"} for n in range(3)), gated=True)
+    sets = {"valset": [{"row": n} for n in range(4)], "testset": [{"row": n} for n in range(4, 8)]}
+    # 4 on validation rows, twice 4 on held-out ones, 2 of what is to be improved
+    found = run(optimizer, parts, settings={"budget": tb.Budget(evaluations=evaluations), **sets})
+    worse = [t for t in found.trials if t.fate.startswith("worse on the minibatch")]
+    assert len(worse) == tried
+    assert found.record.evaluations <= evaluations
 
 
 def test_feedback_is_remembered_in_a_loop_of_ones_own():

@@ -136,9 +136,13 @@ class Evaluator:
         finally:
             self._awaited.discard(future)
 
-    def cost(self, state: Mapping[str, object], rows: Rows, indices: Sequence[int]) -> int:
+    def cost(
+        self, states: Sequence[Mapping[str, object]], rows: Rows, indices: Sequence[int]
+    ) -> int:
         """How many evaluations this would count that were not counted yet."""
-        keys = {key for index in indices for key in self._keys(state, rows, index)}
+        keys = {
+            key for state in states for index in indices for key in self._keys(state, rows, index)
+        }
         return self.ledger.uncounted(keys)
 
     def _keys(self, state: Mapping[str, object], rows: Rows, index: int) -> list[str]:

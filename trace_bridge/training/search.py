@@ -142,7 +142,7 @@ class Search:
         generator = random.Random(f"{self.engine.seed}/{step}")
         train = self.task.train
         batch = sorted(generator.sample(range(len(train)), min(plan.minibatch, len(train))))
-        self._afford(self.start, train, batch)
+        self._afford([self.start], train, batch)
         self._enter(f"step {step + 1}: running the candidate to improve")
         runs = await self.evaluator.evaluate(self.start, train, batch)
         self._enter(f"step {step + 1}: {plan.optimizer} proposes")
@@ -191,23 +191,26 @@ class Search:
         step: int,
     ) -> list[Candidate]:
         """Those that do no worse than what they change, on the minibatch that they answer to."""
+        train = self.task.train
+        states = [{**self.start, **candidate.proposal.state} for candidate in candidates]
+        while len(states) > 1 and not self._affords(states, train, batch):
+            states.pop()
+        self._afford(states, train, batch)
+        self._enter(f"step {step + 1}: {len(states)} proposals on the minibatch")
+        found = await self.evaluator.evaluate_all(states, train, batch)
         needed = sum(e.score for e in runs)
         passed: list[Candidate] = []
-        for untried in candidates:
-            state = {**self.start, **untried.proposal.state}
-            self._afford(state, self.task.train, batch)
-            self._enter(f"step {step + 1}: trying a proposal on the minibatch")
-            found = await self.evaluator.evaluate(state, self.task.train, batch)
-            said = tuple(Feedback(e.text, e.score) for e in found)
+        for untried, evaluations in zip(candidates, found, strict=False):  # as many as affordable
+            said = tuple(Feedback(e.text, e.score) for e in evaluations)
             candidate = Candidate(untried.proposal, said)
-            total = sum(e.score for e in found)
+            total = sum(e.score for e in evaluations)
             if total >= needed:
                 passed.append(candidate)
                 continue
             fate = (
                 f"worse on the minibatch: {total / len(batch):.3g} after {needed / len(batch):.3g}"
             )
-            self._finish_trial(self._trial(candidate, {}, fate, _usage(found)))
+            self._finish_trial(self._trial(candidate, {}, fate, _usage(evaluations)))
         return passed
 
     async def _race(self, candidates: Sequence[Candidate], step: int) -> bool:
@@ -268,8 +271,11 @@ class Search:
     def _available(self) -> int:
         return self.ledger.remaining - self._held_out_cost()
 
-    def _afford(self, state: State, rows: Rows, indices: Sequence[int]) -> None:
-        if self.evaluator.cost(state, rows, indices) > self._available():
+    def _affords(self, states: Sequence[State], rows: Rows, indices: Sequence[int]) -> bool:
+        return self.evaluator.cost(states, rows, indices) <= self._available()
+
+    def _afford(self, states: Sequence[State], rows: Rows, indices: Sequence[int]) -> None:
+        if not self._affords(states, rows, indices):
             msg = f"the budget of {self.ledger.budget.evaluations} evaluations is spent"
             raise _StopSearchError(msg)
 

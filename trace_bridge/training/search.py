@@ -193,9 +193,10 @@ class Search:
         """Those that do no worse than what they change, on the minibatch that they answer to."""
         train = self.task.train
         states = [{**self.start, **candidate.proposal.state} for candidate in candidates]
-        while len(states) > 1 and not self._affords(states, train, batch):
+        race = len(self.task.validation) * self.engine.repeats  # of the one that passes, at least
+        while len(states) > 1 and not self._affords(states, train, batch, race):
             states.pop()
-        self._afford(states, train, batch)
+        self._afford(states, train, batch, race)
         self._enter(f"step {step + 1}: {len(states)} proposals on the minibatch")
         found = await self.evaluator.evaluate_all(states, train, batch)
         needed = sum(e.score for e in runs)
@@ -271,11 +272,15 @@ class Search:
     def _available(self) -> int:
         return self.ledger.remaining - self._held_out_cost()
 
-    def _affords(self, states: Sequence[State], rows: Rows, indices: Sequence[int]) -> bool:
-        return self.evaluator.cost(states, rows, indices) <= self._available()
+    def _affords(
+        self, states: Sequence[State], rows: Rows, indices: Sequence[int], then: int = 0
+    ) -> bool:
+        return self.evaluator.cost(states, rows, indices) + then <= self._available()
 
-    def _afford(self, states: Sequence[State], rows: Rows, indices: Sequence[int]) -> None:
-        if not self._affords(states, rows, indices):
+    def _afford(
+        self, states: Sequence[State], rows: Rows, indices: Sequence[int], then: int = 0
+    ) -> None:
+        if not self._affords(states, rows, indices, then):
             msg = f"the budget of {self.ledger.budget.evaluations} evaluations is spent"
             raise _StopSearchError(msg)
 

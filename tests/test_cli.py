@@ -100,7 +100,14 @@ def test_doctor_says_what_it_did_not_find(run, target, said):
     assert said in result.stderr
 
 
-def test_doctor_of_something_that_is_no_agent(run):
-    result = run("doctor", "math:pi")
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("math:pi", "math:pi: no plugin can wrap builtins.float"),
+        ("fractions:Fraction", "Fraction is a class: pass the agent that you make with it"),
+    ],
+)
+def test_doctor_of_something_that_is_no_agent(run, target, said):
+    result = run("doctor", target)
     assert result.exit_code == 2
-    assert "math:pi: no plugin can wrap builtins.float" in result.stderr
+    assert said in result.stderr

@@ -33,10 +33,13 @@ def module_of(agent: object, manager: pluggy.PluginManager) -> AgentModule[Any]:
     """The Module over ``agent``.
 
     Raises:
-        TypeError: no plugin knows it; the message names the installed ones.
+        TypeError: it is a class, or no plugin knows it; the message names the installed ones.
     """
     module = wrap(agent, manager) or wrap_native(agent)
     if module is None:
+        if isinstance(agent, type):
+            msg = f"{agent.__qualname__} is a class: pass the agent that you make with it"
+            raise TypeError(msg)
         names = ", ".join(name for name, _ in manager.list_name_plugin()) or "none"
         msg = (
             f"no plugin can wrap {type(agent).__module__}.{type(agent).__qualname__};"

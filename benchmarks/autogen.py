@@ -10,14 +10,10 @@ Building edges is no part of recording: it happens once for each run, when it is
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import trace_bridge_autogen as plugin
@@ -25,7 +21,7 @@ from trace_bridge_autogen.seams import instrumented
 
 import trace_bridge as tb
 from benchmarks.autogen_programs import LOOP, TASK, TURNS, added, make, run, timed
-from benchmarks.core.peers import interpreter, surroundings
+from benchmarks.core.peers import openinference
 from benchmarks.core.table import Goal, Row, heading, summary
 from benchmarks.rounds import Way, ratios
 
@@ -39,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.autogen")
     parser.add_argument("--quick", action="store_true", help="few rounds")
     rounds, calls = (3, 4) if parser.parse_args(arguments).quick else (25, 12)
-    theirs = openinference(rounds, calls)
+    theirs = openinference(PEER, "autogen_programs.py", rounds, calls)
     groups: dict[str, list[Row]] = {}
     for turns in TURNS:
         name, team = f"{turns} turns", make(turns)
@@ -60,19 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(summary(groups))
     if not all(row.held for rows in groups.values() for row in rows):
         sys.exit(1)
-
-
-def openinference(rounds: int, calls: int) -> dict[str, float]:
-    """What OpenInference's instrumentation costs, by team."""
-    program = Path(__file__).with_name("autogen_programs.py")
-    with tempfile.TemporaryDirectory() as home:
-        done = subprocess.run(
-            [interpreter(PEER), program, str(rounds), str(calls)],
-            env=dict(surroundings(Path(home))), capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    if done.returncode:
-        sys.exit(f"{PEER} failed:\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def ways(team: Any) -> Mapping[str, Way[float]]:

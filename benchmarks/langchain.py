@@ -8,21 +8,17 @@ same programs, in an environment of its own. Fails if something is missed.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
-import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import trace_bridge_langchain as plugin
 from trace_bridge_langchain.seams import instrumented
 
 import trace_bridge as tb
-from benchmarks.core.peers import interpreter, surroundings
+from benchmarks.core.peers import openinference
 from benchmarks.core.table import Goal, Row, heading, summary
 from benchmarks.langchain_programs import programs
 from benchmarks.rounds import Way, ratios, together
@@ -36,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.langchain")
     parser.add_argument("--quick", action="store_true", help="few rounds")
     rounds, calls = (5, 40) if parser.parse_args(arguments).quick else (25, 100)
-    theirs = openinference(rounds, calls)
+    theirs = openinference(PEER, "langchain_programs.py", rounds, calls)
     groups: dict[str, list[Row]] = {}
     for name, (agent, given) in programs().items():
         found = ratios(
@@ -55,19 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(summary(groups))
     if not all(row.held for rows in groups.values() for row in rows):
         sys.exit(1)
-
-
-def openinference(rounds: int, calls: int) -> dict[str, float]:
-    """What OpenInference's instrumentation costs, by program."""
-    program = Path(__file__).with_name("langchain_programs.py")
-    with tempfile.TemporaryDirectory() as home:
-        done = subprocess.run(
-            [interpreter(PEER), program, str(rounds), str(calls)],
-            env=dict(surroundings(Path(home))), capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    if done.returncode:
-        sys.exit(f"{PEER} failed:\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def ways(agent: Any, given: Mapping[str, Any]) -> dict[str, Way]:

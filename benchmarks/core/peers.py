@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -51,3 +53,20 @@ def surroundings(home: Path) -> Mapping[str, str]:
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # or litellm asks the network for prices
         "TEXTGRAD_LOG_DIR": str(home / "logs"),
     }
+
+
+def openinference(side: str, program: str, rounds: int, calls: int) -> dict[str, float]:
+    """What OpenInference's instrumentation costs, by what a program of ``benchmarks`` runs.
+
+    The program runs in the environment of ``side``; its last line is the answer, as JSON. Ends this
+    process if it fails.
+    """
+    path = ROOT / "benchmarks" / program
+    with tempfile.TemporaryDirectory() as home:
+        done = subprocess.run(
+            [interpreter(side), path, str(rounds), str(calls)],
+            env=dict(surroundings(Path(home))), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        sys.exit(f"{side} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])

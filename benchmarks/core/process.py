@@ -20,10 +20,11 @@ class WorkerError(RuntimeError):
 
 
 class Worker:
-    """One side in a process of its own. It is started by the first request."""
+    """One side in a process of its own, which runs ``module``. The first request starts it."""
 
-    def __init__(self, side: str, home: Path) -> None:
+    def __init__(self, side: str, home: Path, module: str = "benchmarks.core.worker") -> None:
         self.side = side
+        self.module = module
         self.versions: dict[str, str] = {}
         self._home = home
         self._process: subprocess.Popen[str] | None = None
@@ -47,7 +48,7 @@ class Worker:
             self._home.mkdir(parents=True, exist_ok=True)
             with self._log.open("w", encoding="utf-8") as log:
                 self._process = subprocess.Popen(
-                    [interpreter(self.side), "-m", "benchmarks.core.worker", self.side],
+                    [interpreter(self.side), "-m", self.module, self.side],
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
                     cwd=self._home, env=dict(surroundings(self._home)),
                 )  # fmt: skip

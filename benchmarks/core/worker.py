@@ -22,6 +22,7 @@ from benchmarks.core.clock import confine
 from benchmarks.core.sides import SIDES
 
 Answer = Mapping[str, object]
+Runs = Callable[[Any, str, Mapping[str, Any]], Answer]
 
 _TIMED: dict[str, Callable[..., calls.Found]] = {
     "add": calls.add,
@@ -65,11 +66,11 @@ def run(side: Any, case: str, arguments: Mapping[str, Any]) -> Answer:
         return {"stopped": type(error).__name__}
 
 
-def run_apart(side: Any, case: str, arguments: Mapping[str, Any]) -> Answer:
+def run_apart(side: Any, case: str, arguments: Mapping[str, Any], runs: Runs = run) -> Answer:
     """Run one case in a process of its own, which may be ended by its limits."""
     forking = multiprocessing.get_context("fork")
     mine, theirs = forking.Pipe(duplex=False)
-    child = forking.Process(target=_child, args=(theirs, side, case, arguments))
+    child = forking.Process(target=_child, args=(theirs, side, case, arguments, runs))
     child.start()
     theirs.close()
     try:
@@ -83,25 +84,28 @@ def run_apart(side: Any, case: str, arguments: Mapping[str, Any]) -> Answer:
     return {"stopped": "CPU" if capped else f"an error (exit code {child.exitcode})"}
 
 
-def _child(answers: Connection, side: Any, case: str, arguments: Mapping[str, Any]) -> None:
+def _child(
+    answers: Connection, side: Any, case: str, arguments: Mapping[str, Any], runs: Runs
+) -> None:
     confine()
-    answers.send(run(side, case, arguments))
+    answers.send(runs(side, case, arguments))
 
 
-def main() -> None:
-    """Serve until there are no more requests."""
+def serve(make: Callable[[], Any], runs: Runs = run) -> None:
+    """Serve until there are no more requests: each is run by ``runs`` on the side that is made."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
-    side = SIDES[sys.argv[1]]()
+    side = make()
     gc.collect()
     gc.freeze()  # what libraries load is no garbage, and not to be searched in each round
     print(json.dumps(side.versions), file=answers, flush=True)
     for line in sys.stdin:
         request: dict[str, Any] = json.loads(line)
         apart = request.pop("apart", False)
-        answer = (run_apart if apart else run)(side, request.pop("case"), request)
-        print(json.dumps(answer), file=answers, flush=True)
+        case = request.pop("case")
+        found = run_apart(side, case, request, runs) if apart else runs(side, case, request)
+        print(json.dumps(found), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    serve(SIDES[sys.argv[1]])

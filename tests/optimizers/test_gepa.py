@@ -101,6 +101,7 @@ def test_long_values_keep_the_prompt_within_its_budget():
         ("```\nHalf of", "stop", "no text between"),
         ("I cannot help with that.", "stop", "no text between"),
         ("```\nIn a block:\n```json\n{}\n```\n", "stop", "no text between"),
+        ("```\nOne.\n```\nor\n```\nTwo.\n```", "stop", "several texts between"),
         ("```\n```", "stop", "must not be empty"),
         ("```\nOld.\n```", "stop", "is the value that it has"),
     ],
@@ -111,6 +112,13 @@ def test_a_reply_that_cannot_be_used_changes_nothing(text, finish_reason, proble
     [proposal] = propose(GEPA(llm=llm), [p], subgraphs=[(p + "").backward((0.0, "bad"))])
     assert proposal.state == {}
     assert problem in proposal.reasoning + "".join(c.reason for c in proposal.changes)
+
+
+def test_a_block_inside_the_text_is_its_own():
+    p = Parameter("Old.", "p")
+    llm = ScriptedLLM().when("Old.", reply="So:\n```\nAs in:\n```json\n{}\n```\nNew.\n```\nBye.")
+    [proposal] = propose(GEPA(llm=llm), [p], subgraphs=[(p + "").backward((0.0, "bad"))])
+    assert proposal.state == {"p": "As in:\n```json\n{}\n```\nNew."}
 
 
 def test_the_model_is_told_once_why_its_reply_cannot_be_used():

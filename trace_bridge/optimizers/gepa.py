@@ -7,6 +7,7 @@ and the merge are the functions of the package ``gepa`` (0.1); the loop around t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +35,7 @@ _TEXTS = ("prompt", "description", "text")
 _PERFECT = 1.0
 _ABOVE_ZERO = 1e-9  # GEPA draws ancestors by score, for which these have to be positive
 _FENCE = "```"
+_LANGUAGE = re.compile(rf"{_FENCE}(\w*)")
 
 
 class GEPA(Optimizer):
@@ -226,8 +228,25 @@ def _read(name: str, text: str, finish_reason: str) -> Suggestions:
     if text.count(_FENCE) < 2 or text.count(_FENCE) % 2:
         msg = f"the reply holds no text between {_FENCE}"
         raise ReplyError(msg)
+    if _several_blocks(text):
+        msg = (
+            f"the reply holds several texts between {_FENCE}: give one; a block inside it begins"
+            f" with the name of its language, as in {_FENCE}text"
+        )
+        raise ReplyError(msg)
     found = InstructionProposalSignature.output_extractor(text)["new_instruction"]
     return Suggestions({name: found}, "reflection")
+
+
+def _several_blocks(text: str) -> bool:
+    """Whether a block ends before the last fence. The package takes all up to that as one."""
+    languages = _LANGUAGE.findall(text)
+    depth = 1
+    for language in languages[1:-1]:
+        depth += 1 if language else -1
+        if not depth:
+            return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ CUT = "cut off"
 OPEN = "not closed"
 JSON = "no JSON that can be read"
 
-REPLIES = [
-    # ------------------------------------------------------------------ no form at all
+GROUPS = {
+    "no form at all": [
     Case("no tags", "Make it shorter and friendlier.", NOTHING, source="zou-group/textgrad#15"),
     Case("empty", "", NOTHING, source="stanfordnlp/dspy#8276"),
     Case("white space", " \n\t\n", NOTHING),
@@ -62,7 +62,8 @@ REPLIES = [
     Case("a provider's stub", "[truncated — reasoning incomplete; raise max_tokens]", NOTHING,
          source="raullenchai/Rapid-MLX#858"),
     Case("a quoted object in a sentence", 'One could set {"p": "Reply."} here.', NOTHING),
-    # ------------------------------------------------------------------ cut off
+    ],
+    "cut off": [
     Case("length", var("Answer in one short"), CUT, finish="length",
          source="stanfordnlp/dspy#10126"),
     Case("length, empty", "", CUT, finish="length", source="64bit/async-openai#424"),
@@ -89,7 +90,8 @@ REPLIES = [
     Case("cut JSON that ends in a brace", '{"suggestion": {"p": "Fill in {x}', JSON,
          source="stanfordnlp/dspy#10126"),
     Case("JSON without its last brace", '{"suggestion": {"p": "Answer."}', JSON),
-    # ------------------------------------------------------------------ JSON that is none
+    ],
+    "JSON that is none": [
     Case("a quote is missing", '{p": "Answer.", "q": 25}', JSON,
          source="langchain-ai/langchain#16458"),
     Case("quotes are missing", "{p: Answer, q: Reply}", JSON,
@@ -114,12 +116,14 @@ REPLIES = [
     Case("a number for a text", '{"p": 3}', "must be text, not int"),
     Case("an object for a text", '{"p": {"role": "system", "content": "Reply."}}',
          "must be text, not dict"),
-    # ------------------------------------------------------------------ names
+    ],
+    "names": [
     Case("an unknown name", var("Reply.", "prompt"), "prompt is not one of the variables",
          source="AgentOpt/OpenTrace#2"),
     Case("no name", "<variable>Reply.</variable>", "has no name", source="AgentOpt/OpenTrace#34"),
     Case("twice and different", var("One.") + var("Two."), "given twice"),
-    # ------------------------------------------------------------------ no value
+    ],
+    "no value": [
     Case("nothing new", var(PLAIN), "is the value that it has", source="gepa-ai/gepa#379"),
     Case("a new line only", var(f"{PLAIN}\n"), "but for white space"),
     Case("an empty value", var(""), "must not be empty"),
@@ -132,19 +136,24 @@ REPLIES = [
          "leaves something out", source="algorithmicsuperintelligence/openevolve#346"),
     Case("endless", var("Answer. " * 20_000), "write at most", source="zou-group/textgrad#179"),
     Case("a chat template's token", var("Answer briefly.<|im_end|>"), "is no part of a value"),
-    # ------------------------------------------------------------------ our words
+    ],
+    "an optimizer's words": [
     Case("about the value", var("Here is the improved prompt:\nAnswer briefly."),
          "begins with words about the value", source="SylphAI-Inc/AdalFlow#447"),
     Case("our headings", var("Answer briefly.\n\n# run 1\nno"), "is no part of a value",
          source="SylphAI-Inc/AdalFlow#434"),
+    Case("GEPA's headings", var("Answer briefly.\n\n## Generated Outputs\nno"),
+         "is no part of a value", source="SylphAI-Inc/AdalFlow#434"),
     Case("our tags", var('Answer.\n<variable name="p" kind="prompt">\nx\n</variable>'),
          "is no part of a value", source="SylphAI-Inc/AdalFlow#434"),
-    # ------------------------------------------------------------------ learnt by heart
+    ],
+    "learnt by heart": [
     Case("an answer by heart", var("Answer briefly. For birds say: they fly south in the autumn"),
          "copies a training example", source="gepa-ai/gepa#261"),
     Case("a long one in part", var("Note that the river rises in the hills to the north of the old"
          " town and the mill."), "copies a training example", source="gepa-ai/gepa#261"),
-    # ------------------------------------------------------------------ placeholders
+    ],
+    "placeholders": [
     Case("a lost placeholder", var("Answer in one short line."), "must keep {question}",
          old=TEMPLATE, source="comet-ml/opik#7656"),
     Case("a renamed placeholder", var("Answer {query} in a line."), "must keep {question}",
@@ -155,7 +164,8 @@ REPLIES = [
          "must not use {question}", source="mlflow/mlflow#22301"),
     Case("mustache is lost", var("Answer in a line."), "must keep {{question}}",
          old="Answer {{question}}."),
-    # ------------------------------------------------------------------ other kinds
+    ],
+    "other kinds": [
     Case("a word for a number", var("warm"), "is no value of kind number", old=0.5, kind="number"),
     Case("nan", var("NaN"), "must be finite", old=0.5, kind="number"),
     Case("infinite", var("1e999"), "must be finite", old=0.5, kind="number"),
@@ -173,7 +183,8 @@ REPLIES = [
          " code unchanged\n    return y"), "leaves something out", old=CODE, kind="code"),
     Case("a hard-coded answer", var('def act(x, scale=1):\n    return "they fly south in'
          ' the autumn"'), "copies a training example", old=CODE, kind="code"),
-    # ------------------------------------------------------------------ meant well enough
+    ],
+    "meant well enough": [
     Case("single quotes", "{'suggestion': {'p': 'Reply.'}}", new="Reply.",
          source="waybarrios/vllm-mlx#63"),
     Case("a comma too much", '{"p": "Reply.",}', new="Reply.",
@@ -201,4 +212,6 @@ REPLIES = [
     Case("code in a fence", var("```python\ndef act(x, scale=1):\n    return x\n```"),
          new="def act(x, scale=1):\n    return x\n", old=CODE, kind="code"),
     Case("a number in a fence", var("```\n3\n```"), new=3, old=2, kind="number"),
-]  # fmt: skip
+    ],
+}  # fmt: skip
+REPLIES = [case for cases in GROUPS.values() for case in cases]

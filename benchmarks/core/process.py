@@ -79,9 +79,9 @@ class Worker:
 
 
 @contextlib.contextmanager
-def working(home: Path, *sides: str) -> Generator[tuple[Worker, ...]]:
-    """Workers for these sides, which end with the block."""
-    workers = tuple(Worker(side, home / side) for side in sides)
+def working(home: Path, *sides: str, module: str) -> Generator[tuple[Worker, ...]]:
+    """Workers for these sides, which run ``module`` and end with the block."""
+    workers = tuple(Worker(side, home / side, module) for side in sides)
     try:
         yield workers
     finally:

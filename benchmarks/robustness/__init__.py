@@ -10,5 +10,6 @@ built once (``benchmarks.core.peers``). All get the same task and the same mista
 - ``ours.py``, ``trace_opt.py``, ``textgrad.py`` and ``gepa.py`` do the same with each library, as
   its own documentation does it; ``worker.py`` runs them. ``rows.py`` asks, and judges ours.
 
-Every model in here is scripted. There are counts and shares, no seconds: see ``benchmarks.core``.
+Every model in here is scripted. There are counts and shares; ``benchmarks.core`` has the seconds.
+What goes wrong when a run is killed and resumed is no matter of optimizers, and left out.
 """

@@ -16,7 +16,7 @@ Shown = tuple[Mapping[str, str], Sequence[Step], str]
 _VARIABLE = re.compile(r'<variable name="(\w+)".*?<value>\n(.*?)\n</value>', re.DOTALL)
 _GAVE = re.compile(r"^(\w+) = write\((.*)\)\n {4}# gave (.*(?:\n {4}.*)*)", re.MULTILINE)
 _CODE = re.compile(r"^(\w+) = write\((.*)\)$", re.MULTILINE)
-_TYPED = re.compile(r"^\(str\) (\w+)=(.*(?:\n(?!\(str\)|#|\n).*)*)", re.MULTILINE)
+_TYPED = re.compile(r"^\(str\) (\w+)=(.*(?:\n(?!\(str\)|#|\n|\Z).*)*)", re.MULTILINE)
 _NAMED = re.compile(r"\w+=(\w+)")
 _CURRENT = re.compile(r"task for me:\n```\n(.*?)\n```\n", re.DOTALL)
 

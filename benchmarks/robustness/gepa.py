@@ -35,6 +35,7 @@ class Adapter:
         self.runs = runs
         self.tried: list[dict[str, str]] = []
         self.evaluations = 0
+        self.rounds = 0  # in which there was something to reflect on
 
     def evaluate(
         self, batch: Sequence[Any], candidate: dict[str, str], capture_traces: Any = None
@@ -52,6 +53,7 @@ class Adapter:
         self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
     ) -> dict[str, list[Record]]:
         every = [item for records in eval_batch.trajectories for item in records]
+        self.rounds += any(owner in components_to_update for owner, _ in every)
         return {
             name: [record for owner, record in every if owner == name]
             for name in components_to_update
@@ -164,8 +166,7 @@ class Side:
             return f"```\n{found.get('', values[''])}\n```"
 
         def stops(_state: object) -> bool:
-            mended = any(office.mended(tried) for tried in adapter.tried)
-            return mended or calls >= most * (k if selector == "all" else 1)
+            return any(map(office.mended, adapter.tried)) or adapter.rounds >= most
 
         adapter = Adapter(lambda plan, candidate: _letter(office, plan, candidate))
         train, validation = office.plans(10 * BATCH), office.plans(2 * BATCH)
@@ -175,13 +176,13 @@ class Side:
             logger=Quiet(), seed=seed,
         )  # fmt: skip
         new = [tried for tried in adapter.tried if tried != office.prompts]
-        mended = any(office.mended(tried) for tried in adapter.tried)
-        proposals = calls // (k if selector == "all" else 1) or 1
+        mended = any(map(office.mended, adapter.tried))
         # an answer that leaves a text as it was is a proposal that changes nothing
-        first = office.changed(new[0]) if new else (False, 0)
-        right = first[0] and proposals == 1
-        return {"right": right, "others": first[1], "proposals": proposals if mended else None,
-                "calls": calls}  # fmt: skip
+        right, others = office.changed(new[0]) if new else (False, 0)
+        return {
+            "right": right and adapter.rounds == 1, "others": others,
+            "proposals": adapter.rounds if mended else None, "calls": calls,
+        }  # fmt: skip
 
 
 _QUESTIONS = [f"question {number}" for number in range(40)]

@@ -48,7 +48,8 @@ class Office:
         self._generator = random.Random(f"{k}/{seed}")
         names = [f"writer_{letter}" for letter in "abcdefgh"[:k]]
         self._generator.shuffle(names)
-        pots = self._generator.sample(range(10, 99), 90 - 1)
+        pots = list(range(10, 100))
+        self._generator.shuffle(pots)
         good = iter([pot for pot in pots if ink(pot) == GOOD])
         self.guilty = self._generator.choice(names)
         self.spare = next(good)  # the pot that the feedback recommends

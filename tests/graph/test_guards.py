@@ -20,6 +20,7 @@ def objection(old, new, kind="prompt", **options):
         ("Say {{ x }}.", "Say {% for y in x %}{{ y }}{% endfor %}{{x}}."),
         ("I'm sorry, I can't help.", "I'm sorry, I can't help you there."),
         ("# run 1\nx", "# run 1\ny"),
+        ("x\n# the same 2 steps 9 more times:", "# the same 2 steps 9 more times:\ny"),
         ("Answer.", "None of the answers may be empty."),
         (
             "Answer.",
@@ -85,3 +86,11 @@ def test_a_long_text_is_copied_by_twelve_words_in_a_row():
     phrases = Phrases([" ".join(words)], 4)
     assert phrases.copied("", " ".join(words[5:16])) == ""
     assert phrases.copied("", " ".join(words[5:17])) == " ".join(words[5:17])
+
+
+@pytest.mark.parametrize(
+    "mark", ["# run 1", "# the same step 3 more times:", "# the same 12 steps 345 more times:"]
+)
+def test_headings_of_prompts_are_no_part_of_a_value(mark):
+    refused = objection("Answer.", f"Answer briefly.\n{mark}\nmore")
+    assert refused == f"holds {mark!r}, which is no part of a value: write the value alone"

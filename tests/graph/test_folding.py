@@ -197,6 +197,17 @@ def test_names_that_make_no_range_are_not_folded():
     assert left_out(text)
 
 
+def test_turns_that_are_given_more_and_more_but_not_evenly_are_not_folded():
+    p = Parameter("v", "p")
+    said = [p]
+    for turn in range(60):
+        given = [*said, p] if turn % 3 else said
+        said = [*given, step(turn, "answer", *given)]
+    text = said[-1].backward("?").to_program(budget=2000)
+    assert "the same" not in text
+    assert left_out(text)
+
+
 def test_edges_that_were_left_out_are_not_shown_in_a_loop_either():
     p, x = node(1, trainable=True, name="p"), node("x", name="x")
     end = p

@@ -235,8 +235,11 @@ def looped(values, said="?", about=None):
 
 @pytest.mark.parametrize(
     "odd",
-    [None, "", "(KeyError) 'x'\nfind(x)  # <-- KeyError", 7, True, [], {"a": 1}, "it was in feet"],
-)
+    [
+        None, "", "(KeyError) 'x'\nfind(x)  # <-- KeyError", "ConnectionError: no gauge",
+        "Execution error in measure: no gauge", 7, True, [], {"a": 1}, "it was in feet",
+    ],
+)  # fmt: skip
 def test_a_turn_that_is_unlike_the_others_stays_as_it_is(odd):
     values = [f"measured in metres {turn}" for turn in range(50)]
     values[30] = odd
@@ -274,6 +277,13 @@ def test_failures_are_told_before_what_is_merely_rare():
     text = looped(values, said).to_program(budget=1800)
     assert "made_151 = made(think_150)\n    # gave (ValueError) no\n" in text
     assert "the same 2 steps" in text
+
+
+def test_failures_are_told_even_if_there_are_many():
+    values = [f"Error: no gauge {turn}" if turn % 3 == 1 else "fine" for turn in range(60)]
+    text = looped(values).to_program(budget=2000)
+    assert text.count("\n    # gave Error: no gauge") >= 4
+    assert len(text) <= 2000
 
 
 # ------------------------------------------------------------------ laws

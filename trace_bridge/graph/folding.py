@@ -34,7 +34,8 @@ _ITEM = 12  # characters of a value at the least: where there is room for less, 
 _AROUND = 3  # characters that an item of a list takes besides: quotes and a comma
 _EACH = " each time"
 _NEWLINE = "\n#       "
-_FAILED = re.compile(r"\((\w+)\) ")  # as ``source.described`` begins
+# as ``source.described`` begins, and what tools say: "KeyError: 'x'", "Execution error in search"
+_FAILED = re.compile(r"\((\w+)\) |\W*(?:\w+ ){0,2}?(\w*(?:error|exception))\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"(.*)_([1-9][0-9]*)", re.DOTALL)
 _WORD = re.compile(r"\w\w+")
 
@@ -183,8 +184,13 @@ class Loops:
         counts = Counter[tuple[Hashable, ...]]()
         for found, times in Counter(traits).items():
             counts.update(dict.fromkeys(found, times))
-        rare = isqrt(repeat.times)
-        weights = {found: _weight(found, counts, rare) for found in shared}
+        few = isqrt(repeat.times)
+        rare = {
+            trait
+            for trait, times in counts.items()
+            if times <= (repeat.times // 2 if trait[0] == _FAILED else few)
+        }
+        weights = {found: _weight(found & rare, counts) for found in shared}
         known: set[tuple[Hashable, ...]] = set()
         ranked: list[tuple[float, int]] = []
         for number, found in enumerate(traits):
@@ -192,7 +198,7 @@ class Loops:
             if found in shared:  # for the first time
                 del shared[found]
                 if number > 1:  # a counter may begin with 0, which is unlike the other numbers
-                    weight = max(weight, _weight(found - known, counts, repeat.times, 1.0))
+                    weight = max(weight, _weight(found - known, counts, 1.0))
                 known |= found
             if weight and 0 < number < repeat.times - 1:
                 ranked.append((-weight, number))
@@ -280,16 +286,11 @@ def column(values: Sequence[object], room: int, limit: int) -> str:
 
 
 def _weight(
-    traits: _Traits, counts: Mapping[tuple[Hashable, ...], int], most: int, least: float = 0.0
-) -> float:
-    """How much those of ``traits`` tell that at most so many blocks have; failures before all."""
+    traits: _Traits, counts: Mapping[tuple[Hashable, ...], int], least: float = 0.0
+) -> float:  # fmt: skip
+    """How much ``traits`` tell: the rarer the more, and failures before all."""
     return max(
-        (
-            max(least, 1 / counts[trait]) + (trait[0] == _FAILED)
-            for trait in traits
-            if counts[trait] <= most
-        ),
-        default=0.0,
+        (max(least, 1 / counts[trait]) + (trait[0] == _FAILED) for trait in traits), default=0.0
     )
 
 
@@ -297,7 +298,7 @@ def _kind(value: object) -> tuple[Hashable, ...]:
     """What a value is at a glance: a failure, its type, whether it is empty, its sign."""
     if isinstance(value, str):
         failed = _FAILED.match(value)
-        return (_FAILED, failed[1]) if failed else (str, bool(value.strip()))
+        return (_FAILED, failed[1] or failed[2]) if failed else (str, bool(value.strip()))
     if isinstance(value, (int, float)):
         return (type(value), value > 0, value < 0, value == value)  # noqa: PLR0124 (not so nan)
     kind = type(value)

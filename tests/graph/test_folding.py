@@ -219,6 +219,19 @@ def test_edges_that_were_left_out_are_not_shown_in_a_loop_either():
     assert "b=" not in text
 
 
+def test_loops_are_told_before_their_first_and_last_turns():
+    p = Parameter("v", "p")
+    end = p
+    for turn in range(50):
+        for name in "abcdefgh":
+            end = step(f"{turn} {name} " + "word " * 20, name * 20, end, p)
+    graph = end.backward("?")
+    text = graph.to_program(budget=2500)
+    assert "# the same 8 steps 47 more times:" in text
+    assert left_out(text)
+    assert "the same" not in graph.to_program(budget=900)  # there is no room even for that
+
+
 # ------------------------------------------------------------------ what stays whole
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, groupby, pairwise
+from itertools import chain, groupby, pairwise, zip_longest
 from math import isqrt
 from operator import is_
 from typing import TypeAlias, cast
@@ -71,7 +71,7 @@ class Loops:
         value: the value that a step had in this run.
         limit: characters of a value that are read.
         room: characters that there are for all steps.
-        folds: steps of which one text is enough.
+        folds: steps of which one text is enough, by the first, which stands for the others.
         odd: steps of blocks that stay as they are because of what they show, the most telling
             first.
     """
@@ -81,12 +81,13 @@ class Loops:
     value: Callable[[Node], object]
     limit: int
     room: int
-    folds: list[Fold] = field(default_factory=list[Fold], init=False)
+    folds: dict[Node, Fold] = field(default_factory=dict[Node, Fold], init=False)
     odd: list[Node] = field(default_factory=list[Node], init=False)
 
     def __post_init__(self) -> None:
         self._inputs = [inputs(step, self.graph) for step in self.steps]
         self._places = {step: at for at, step in enumerate(self.steps)}
+        self._first: dict[Node, Node] = {}
         self._said = {node for node, _ in self.graph.feedback}
         said = " ".join(given.text for _, given in self.graph.feedback)
         self._words = frozenset(_WORD.findall(said.lower()))
@@ -111,7 +112,23 @@ class Loops:
                 pieces = self._pieces(repeat, blocks, name)
                 if pieces:
                     places = chain.from_iterable(map(repeat.block, blocks))
-                    self.folds.append(Fold(tuple(self.steps[at] for at in places), pieces))
+                    steps = tuple(self.steps[at] for at in places)
+                    self.folds[steps[0]] = Fold(steps, pieces)
+                    self._first.update(dict.fromkeys(steps, steps[0]))
+
+    def unfolded(self) -> list[Node]:
+        """The steps that stand for themselves, or for a fold, in their order."""
+        return [step for step in self.steps if self._first.get(step, step) is step]
+
+    def ranked(self, near: Iterable[Node]) -> list[Node]:
+        """What to show first: outputs, then folds, since these tell most, then the rest.
+
+        Of the rest, by turns, what is ``near`` and what is odd.
+        """
+        said = (node for node, _ in self.graph.feedback)
+        turns = zip_longest((self._first.get(node, node) for node in near), self.odd)
+        rest = (node for node in chain.from_iterable(turns) if node is not None)
+        return [*said, *self.folds, *rest]
 
     # ------------------------------------------------------------------ what repeats
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from itertools import accumulate, chain, groupby, zip_longest
+from itertools import accumulate, chain, groupby
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -243,18 +243,15 @@ class Program:
             for node in graph.nodes
             if (node not in names or node in pending) and not is_literal(node)
         ]
-        folds: dict[Node, Fold] = {}  # by their first step, which stands for the others
+        folds: Mapping[Node, Fold] = {}
         kept = self._affordable(steps, steps, graph, room, folds, _READABLE)
         if len(kept) < len(steps):
             loops = Loops(steps, graph, partial(_data, graph=graph), self.limit, room)
             loops.fold(self._name)
-            first = {node: fold.steps[0] for fold in loops.folds for node in fold.steps}
-            folds = {fold.steps[0]: fold for fold in loops.folds}
-            steps = [node for node in steps if first.get(node, node) is node]
+            folds, steps = loops.folds, loops.unfolded()
             kept = self._affordable(steps, steps, graph, room, folds, _SHORT)
             if len(kept) < len(steps):
-                near = [first.get(node, node) for node in nearest(graph)]
-                order = chain.from_iterable(zip_longest(near, loops.odd))
+                order = loops.ranked(nearest(graph))
                 kept = self._affordable(order, steps, graph, room, folds, _SHORT)
         lines: list[_Line] = []
         for is_kept, group in groupby(steps, kept.__contains__):
@@ -269,7 +266,7 @@ class Program:
         return [line.head + self._values(line.nodes, graph, share) for line in lines]
 
     def _affordable(
-        self, order: Iterable[Node | None], steps: Sequence[Node], graph: Subgraph, room: int,
+        self, order: Iterable[Node], steps: Sequence[Node], graph: Subgraph, room: int,
         folds: Mapping[Node, Fold], least: int,
     ) -> dict[Node, list[_Line]]:  # fmt: skip
         """The first of ``steps`` in that order which fit with values of ``least`` characters.
@@ -283,18 +280,20 @@ class Program:
         most = room
         room -= mark
         for node in order:
-            at = None if node is None else places.get(node)
-            if node is None or at is None or node in found:
+            at = places.get(node)
+            if at is None or node in found:
                 continue
             pieces = folds[node].pieces if node in folds else [(self._head(node, graph), (node,))]
             lines = [
                 _Line(head, nodes, len(self._values(nodes, graph, most))) for head, nodes in pieces
             ]
             gaps = missing[at - 1] + missing[at + 1] - 1
-            room -= sum(len(line.head) + 1 + min(line.length, least) for line in lines)
-            room -= gaps * mark
-            if room < 0:
+            cost = sum(len(line.head) + 1 + min(line.length, least) for line in lines)
+            if cost + gaps * mark > room:
+                if node in folds:
+                    continue
                 break
+            room -= cost + gaps * mark
             missing[at] = False
             found[node] = lines
         return found

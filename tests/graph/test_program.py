@@ -322,6 +322,17 @@ def test_runs_are_left_out_when_not_even_their_feedback_fits():
     assert text.count("was bad") + int(text.split("# ... ")[-1].split(" runs")[0]) == 100
 
 
+def test_long_feedback_is_shortened_before_runs_are_left_out():
+    p = Parameter("p", "p")
+    graphs = [made(p).backward(f"run {n} was bad: " + "w" * (9000 if n else 9)) for n in range(3)]
+    text = Program([p]).text(graphs, 3000)
+    assert "made: run 0 was bad: wwwwwwwww\n" in text
+    assert all(f"run {number} was bad" in text for number in range(3))
+    assert "runs left out" not in text
+    assert text.count("characters left out") == 2
+    assert 2800 < len(text) <= 3000
+
+
 def test_feedback_is_seen_where_variables_leave_no_room():
     p = Parameter("v" * 5000, "p")
     text = made(p).backward("too long").to_program(budget=1000)

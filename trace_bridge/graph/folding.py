@@ -99,11 +99,9 @@ class Loops:
         that show what is new or rare: a failure, nothing where others have something, a value of
         another type or sign, words of the feedback.
         """
-        repeats = self._repeats()
-        if repeats:
-            for step in self.steps:  # in order, so that the names of a loop make a range
-                name(step)
-        for repeat in repeats:
+        for step in self.steps:  # in order, so that the names of a loop make a range
+            name(step)
+        for repeat in self._repeats():
             whole = self._telling(repeat)
             for is_whole, group in groupby(range(repeat.times), whole.__contains__):
                 blocks = list(group)

@@ -85,7 +85,12 @@ class Loops:
     odd: list[Node] = field(default_factory=list[Node], init=False)
 
     def __post_init__(self) -> None:
-        self._inputs = [inputs(step, self.graph) for step in self.steps]
+        self._parents: list[Sequence[Node]] = []
+        self._labels: list[Sequence[str]] = []
+        for step in self.steps:  # two lists, since pairs would keep Python's collector busy
+            parents, labels = inputs(step, self.graph)
+            self._parents.append(parents)
+            self._labels.append(labels)
         self._places = {step: at for at, step in enumerate(self.steps)}
         self._first: dict[Node, Node] = {}
         self._said = {node for node, _ in self.graph.feedback}
@@ -171,7 +176,8 @@ class Loops:
         step, before = self.steps[at], self.steps[at - period]
         if step.op != before.op or step.name != before.name:
             return False
-        (parents, labels), (earlier, names) = self._inputs[at], self._inputs[at - period]
+        parents, earlier = self._parents[at], self._parents[at - period]
+        labels, names = self._labels[at], self._labels[at - period]
         if len(parents) > len(earlier) > 0:  # as in a conversation: what there was, and more
             return labels[: len(names)] == names and all(map(is_, earlier, parents))
         if labels != names:
@@ -261,19 +267,16 @@ class Loops:
         self, places: Sequence[int], period: int, name: Callable[[Node], str]
     ) -> str | None:  # fmt: skip
         """The inputs of steps that are shown as one; None where they do not make ranges."""
-        rows = [self._inputs[at] for at in places]
-        before = [self._inputs[at - period] for at in places]
-        grows = len(rows[0][0]) > len(before[0][0])
-        if grows:
-            rows = [
-                (parents[len(earlier) :], labels[len(earlier) :])
-                for (parents, labels), (earlier, _) in zip(rows, before, strict=True)
-            ]
-        labels = rows[0][1]
-        if any(others != labels for _, others in rows):
+        known = [len(self._parents[at - period]) for at in places]
+        grows = len(self._parents[places[0]]) > known[0]
+        if not grows:
+            known = [0] * len(places)
+        rows = [self._parents[at][first:] for at, first in zip(places, known, strict=True)]
+        labels = self._labels[places[0]][known[0] :]
+        if any(self._labels[at][first:] != labels for at, first in zip(places, known, strict=True)):
             return None
         said = ["what the one before was given"] if grows else []
-        for label, *column in zip(labels, *(parents for parents, _ in rows), strict=True):
+        for label, *column in zip(labels, *rows, strict=True):
             text = _together(cast("list[Node]", column), name)
             if text is None:
                 return None

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, groupby, pairwise, zip_longest
+from itertools import chain, count, groupby, zip_longest
 from math import isqrt
 from operator import is_
 from typing import TypeAlias, cast
@@ -137,21 +137,21 @@ class Loops:
 
     def _repeats(self) -> list[_Repeat]:
         """From left to right; at each place with the period that covers most."""
-        count = len(self.steps)
-        following, latest = [count] * count, dict[tuple[str, str], int]()
-        for at in range(count - 1, -1, -1):
+        size = len(self.steps)
+        following, latest = [size] * size, dict[tuple[str, str], int]()
+        for at in range(size - 1, -1, -1):
             like = self.steps[at].op, self.steps[at].name
-            following[at] = latest.get(like, count)
+            following[at] = latest.get(like, size)
             latest[like] = at
         ends: dict[int, int] = {}  # how far a period holds: no step is looked at twice for one
         found: list[_Repeat] = []
         at = 0
-        while at < count:
-            best, most = _Repeat(at, 1, 1), count
+        while at < size:
+            best, most = _Repeat(at, 1, 1), size
             second = following[at]
             for _ in range(_TRIED):
                 period = second - at
-                if at + (_FEWEST + 2) * period > count:  # the first and the last are not folded
+                if at + (_FEWEST + 2) * period > size:  # the first and the last are not folded
                     break
                 end = max(second, ends.get(period, 0))
                 if best.times > 1 and second <= most and not self._moved_on(most, period):
@@ -335,11 +335,13 @@ def _together(nodes: Sequence[Node], name: Callable[[Node], str]) -> str | None:
 
 def _spread(names: Sequence[str]) -> str | None:
     """Names that count up evenly as a range: ``a_2 .. a_9``, or ``a_2, a_4 .. a_10``."""
-    found = [_NUMBERED.fullmatch(name) for name in names]
-    bases = {match[1] if match else name for name, match in zip(names, found, strict=True)}
-    numbers = [int(match[2]) if match else 0 for match in found]
-    gaps = {later - earlier for earlier, later in pairwise(numbers)}
-    if len(bases) != 1 or len(gaps) != 1 or min(gaps) <= 0:
+    first, second = (_NUMBERED.fullmatch(name) for name in names[:2])
+    if second is None or (first[1] if first else names[0]) != second[1]:
         return None
-    second = f", {names[1]}" if gaps != {1} or found[0] is None else ""
-    return f"{names[0]}{second} .. {names[-1]}"
+    start = int(first[2]) if first else 0
+    gap = int(second[2]) - start
+    counted = zip(names[1:], count(start + gap, gap), strict=False)
+    if gap <= 0 or any(name != f"{second[1]}_{number}" for name, number in counted):
+        return None
+    between = f", {names[1]}" if gap > 1 or first is None else ""
+    return f"{names[0]}{between} .. {names[-1]}"

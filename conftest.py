@@ -3,14 +3,18 @@
 It lies at the root because `plugins/*/tests` need it as much as `tests` do.
 """
 
+import asyncio
 import atexit
 import importlib.metadata
+import inspect
 import os
 import shutil
 import tempfile
 
 import hypothesis
 import pytest
+
+from trace_bridge import Recorder, link
 
 # Frameworks read these when they are imported, so they are set before any test module is.
 _CACHE = tempfile.mkdtemp(prefix="trace_bridge-tests-")
@@ -48,3 +52,30 @@ def gepa():
 def _empty_working_directory(tmp_path, monkeypatch):
     """Journals are written below the working directory: each test gets its own."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(seams):
+    """Run a module on one example: (output, node, recorder); an exception is not raised.
+
+    For the plugins' tests: ``seams`` are those of the plugin.
+    """
+
+    def run_one(module, example, state=None, repeat=0):
+        recorder = Recorder(module.inputs(example), repeat)
+        output = None
+        try:
+            with module.using(state or {}), recorder.recording() as root:
+                output = module.run(example)
+                if inspect.isawaitable(output):
+                    output = asyncio.run(_wait(output))
+                root.returns(output, module.fields(output))
+        except Exception as error:  # noqa: BLE001
+            output = error
+        return output, link(recorder), recorder
+
+    return run_one
+
+
+async def _wait(awaitable):
+    return await awaitable

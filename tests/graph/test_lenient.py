@@ -61,7 +61,7 @@ def test_what_is_mended(text, value):
         "{a: 'x'}", "{'a': 'don't'}", "{'a': 'x', 'a': 'y'}", '{"a": 1, "a": 2}', "{'a': x}",
         '{"a": "Use {x}', "{'a': 'x', 'b': 'Use {x}", "{'a': 'x'", "[" * 9000, "{'a':" * 300 + "}",
         "{'a': 1} and {'b': 2}", "yes", "", "{'a': 1 // one\n}",
-        "{'a': '\\x41'}",
+        "{'a': '\\x41'}", '{"a": [1}', '{"a": "x"}]', '{"a": [1, 2}, "b": 3}',
     ],
 )  # fmt: skip
 def test_what_would_be_a_guess_is_refused(text):

@@ -32,6 +32,17 @@ def test_ordinary_names_stay_as_they_are():
     assert paths.join_path([], "prompt") == "self:prompt"
 
 
+def test_a_path_of_an_agent_inside_another():
+    assert paths.below(["desk", "a/b"], "self:prompt") == "desk/a%2Fb:prompt"
+    assert paths.below(["desk"], "qa/answer:demos") == "desk/qa/answer:demos"
+
+
+@given(_owners, _owners, names)
+def test_below_is_join_with_the_owners_of_both(outer, inner, slot):
+    found = paths.below(outer, paths.join_path(inner, slot))
+    assert found == paths.join_path([*outer, *inner], slot)
+
+
 def test_select_keeps_the_order_of_the_paths():
     known = ["b:instructions", "a:demos", "a:instructions"]
     assert paths.select(known, ["a:*", "*:instructions"]) == known

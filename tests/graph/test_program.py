@@ -277,23 +277,23 @@ def test_a_run_fits_its_room(batch, room):
 def test_steps_near_outputs_and_parameters_stay_longest():
     p = node(0, trainable=True, name="p")
     end = p
-    for _ in range(1000):
-        end = end + 1
+    for turn in range(1000):
+        end = Node(turn, f"op{turn}", [Edge(end, "", Evidence.ARGUMENT)])  # no loop
     lines = end.backward("far").to_program(budget=1500).splitlines()
     marks = [at for at, line in enumerate(lines) if line.startswith("# ...")]
     assert len(marks) == 1
-    assert any(line.endswith("= add(p, 1)") for line in lines[: marks[0]])
-    kept = sum("= add(" in line for line in lines)
+    assert "op0 = op0(p)" in lines[: marks[0]]
+    kept = sum(line.startswith("op") and " = " in line for line in lines)
     assert lines[marks[0]] == f"# ... {1000 - kept} steps left out"
-    assert 20 < kept < 40
+    assert 20 < kept < 50
     assert lines[-2].endswith(": far")
 
 
 def test_values_are_shortened_before_steps_are_left_out():
     p = Parameter("p", "p")
     end = p
-    for _ in range(10):
-        end = made(end + "x" * 900)
+    for turn in range(10):
+        end = made(Node(end.peek() + "x" * 900, f"op{turn}", [Edge(end, "", Evidence.ARGUMENT)]))
     text = end.backward("?").to_program(budget=5000)
     assert text.count("= made(start=") == 10
     assert "steps left out" not in text
@@ -310,7 +310,7 @@ def test_short_runs_stay_whole_beside_a_long_one():
     program = Program([p])
     text = program.text([short, end.backward("long"), short], 3000)
     assert "made = made(start=p)\n    # gave p!\n<feedback>\nmade: short\n" in text
-    assert "steps left out" in text
+    assert "# the same step 997 more times:" in text
     assert 2800 < len(text) <= 3000
 
 
@@ -320,6 +320,17 @@ def test_runs_are_left_out_when_not_even_their_feedback_fits():
     text = Program([p]).text(graphs, 3000)
     assert len(text) <= 3000
     assert text.count("was bad") + int(text.split("# ... ")[-1].split(" runs")[0]) == 100
+
+
+def test_long_feedback_is_shortened_before_runs_are_left_out():
+    p = Parameter("p", "p")
+    graphs = [made(p).backward(f"run {n} was bad: " + "w" * (9000 if n else 9)) for n in range(3)]
+    text = Program([p]).text(graphs, 3000)
+    assert "made: run 0 was bad: wwwwwwwww\n" in text
+    assert all(f"run {number} was bad" in text for number in range(3))
+    assert "runs left out" not in text
+    assert text.count("characters left out") == 2
+    assert 2800 < len(text) <= 3000
 
 
 def test_feedback_is_seen_where_variables_leave_no_room():

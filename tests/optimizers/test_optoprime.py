@@ -9,6 +9,7 @@ from trace_bridge.graph import Feedback, Module, Parameter, bundle, node
 from trace_bridge.llm.base import CallableLLM, ModelUnavailableError, Reply
 from trace_bridge.optimizers.base import Change, Trial
 from trace_bridge.optimizers.optoprime import OptoPrime
+from trace_bridge.testing import ScriptedLLM
 
 
 class Script:
@@ -296,18 +297,79 @@ def test_long_values_are_cut_in_the_prompt_but_the_variable_is_whole():
 
 def test_huge_values_and_graphs_keep_the_prompt_within_its_budget():
     p = Parameter("Be brief.", "p")
-    end = p + "z" * 200_000
-    for _ in range(10_000):
-        end = answer("how high", end, p)
+    graphs = []
+    for _ in range(3):
+        end = p + "z" * 200_000
+        for _ in range(5000):
+            end = answer("how high", measure(end, p), p)
+        graphs.append(end.backward((0.0, "far too long")))
     said = (Feedback("w" * 50_000, 0.0),)
     history = [Trial(n, {"p": f"{n}" * 9000}, {0: 0.1}, "dropped", feedback=said) for n in range(9)]
     llm = Script(variable("p", "x"))
-    graph = end.backward((0.0, "far too long"))
-    asyncio.run(OptoPrime(llm=llm, budget=20_000).propose([graph] * 3, [p], history))
+    asyncio.run(OptoPrime(llm=llm, budget=20_000).propose(graphs, [p], history))
     text = "".join(message["content"] for message in llm.asked[0])
-    assert 18_000 < len(text) <= 20_000
-    for needed in ("Be brief.", "far too long", "steps left out", "score 0.1: p = '"):
+    assert 8000 < len(text) <= 20_000
+    for needed in ("Be brief.", "far too long", "characters left out", "score 0.1: p = '"):
         assert needed in text
+    assert text.count("# the same 3 steps 4998 more times:\n") == 3
+
+
+# ------------------------------------------------------------------ a fault in a loop
+
+
+@bundle
+def read(place, turn):
+    """Read the gauge at a place."""
+    return f"gauge {turn} near {place[:5]} shows {turn + 3} {'ft' if turn == 29 else 'm'}"
+
+
+@bundle
+def convert(reading, rule):
+    """Convert a reading to metres, by the rule."""
+    *_, number, unit = reading.split()
+    return int(number) if unit in rule.split() else None
+
+
+@bundle
+def walk(place, length):
+    """Go on to the next gauge."""
+    return f"place {len(place)}, after a walk along the river, " + "with much to see, " * 40
+
+
+@bundle
+def report(place, rule):
+    """Add up the readings."""
+    return "no total"
+
+
+def reader(prompt):
+    """Mends the rule if it sees which reading was not converted, in full, and how it was made."""
+    failed = re.search(
+        r"^(read\w*) = read\(place=walk\w*, turn=turn\w*\)\n    # gave gauge \d+ near \w+ shows "
+        r"(\d+) (\w+)\nconvert\w* = convert\(reading=\1, rule=rule\)\n    # gave null$",
+        prompt,
+        re.MULTILINE,
+    )
+    rule = re.search(r'<variable name="rule" kind="prompt">\n<value>\n(.*)\n</value>', prompt)
+    if not (failed and rule and "report: score 0: a reading is missing" in prompt):
+        return None
+    return f"<reasoning>{failed[1]}</reasoning>" + variable("rule", f"{rule[1]} or {failed[3]}")
+
+
+@pytest.mark.parametrize("budget", [9000, 60_000])
+def test_a_fault_in_the_30th_of_50_turns_is_found(budget):
+    rule = Parameter("Take m", "rule")
+    place = node("start")
+    for turn in range(50):
+        place = walk(place, convert(read(place, node(turn, name="turn")), rule))
+    llm = ScriptedLLM(reader)
+    optimizer = OptoPrime([rule], llm, budget=budget)
+    optimizer.backward(report(place, rule), (0.0, "a reading is missing"))
+    assert optimizer.step().state == {"rule": "Take m or ft"}
+    [call] = llm.calls
+    assert len(call.prompt) <= budget + 100  # the roles' names
+    assert ("# the same 4 steps" in call.prompt) == (budget == 9000)
+    assert len(call.prompt) > 6000
 
 
 def test_several_proposals():

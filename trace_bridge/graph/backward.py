@@ -111,9 +111,10 @@ class Subgraph:
 
         Args:
             budget: characters for all of it. The parameters' values and the feedback come first;
-                then other values are shortened, then steps left out, those first that are far
-                from outputs and parameters. What was cut is marked. The parameters' values are
-                never cut: where they leave no room, the text is longer than that.
+                then other values are shortened, then loops folded, then steps left out, those
+                first that are far from outputs and parameters. What was cut is marked. The
+                parameters' values are never cut: where they leave no room, the text is longer
+                than that.
         """
         from trace_bridge.graph.program import Program
 

@@ -56,7 +56,8 @@ _WRAPPED = re.compile(
 # headings and marks of optimizers' prompts
 _MARKED = re.compile(
     r"^# (?:run \d+|definitions|variables|tried before|tried, the best last|criticism"
-    r"|said of the output|inputs that you are asked about)$|^## Generated Outputs$"
+    r"|said of the output|inputs that you are asked about"
+    r"|the same (?:step|\d+ steps) \d+ more times:)$|^## Generated Outputs$"
     r'|<variable name="[^"\n]*" kind=|</?variable>|</?criticism>|…\[\d+ characters left out\]…',
     re.MULTILINE,
 )

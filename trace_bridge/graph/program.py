@@ -11,28 +11,38 @@ import keyword
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate, chain, groupby
 from operator import attrgetter
+from typing import NamedTuple
 
 from trace_bridge.graph.backward import Subgraph
 from trace_bridge.graph.drawing import inputs, nearest
+from trace_bridge.graph.folding import Fold, Loops, column
 from trace_bridge.graph.kinds import kind_named
 from trace_bridge.graph.node import Node
 from trace_bridge.graph.parameter import Parameter
-from trace_bridge.graph.shown import level, shortened, shown
+from trace_bridge.graph.shown import is_literal, level, shortened, shown
 
+_READABLE = 200  # characters to which values are shortened before loops are folded
 _SHORT = 80  # characters to which values are shortened before steps are left out
 _LINE = 60  # characters to which lines are shortened before some are left out
 _NAME = 100  # characters of an identifier; some people call nodes by their text
 _HEAD = 400  # characters for the inputs of a step, under a budget
 _LEAST = 3  # characters that a node takes at the very least
 _BARE = 240  # characters for a run of which only feedback is shown, and that in short
-_LONG = 10**18  # numbers that are longer are shown on a line of their own
 _GAVE = "\n    # gave "
 _NEWLINE = "\n    "  # keeps a value's further lines apart from the next step
 _described = attrgetter("op", "description", "trainable")
 _SAID = "<feedback>\n{}\n</feedback>"
+
+
+class _Line(NamedTuple):
+    """What is shown of a step, or of several: a head, and values that would take so many."""
+
+    head: str
+    nodes: tuple[Node, ...]
+    length: int
 
 
 @dataclass
@@ -82,10 +92,11 @@ class Program:
         Args:
             graphs: runs of one program.
             budget: characters for all of it. Variables and feedback come first; then values are
-                shortened, then steps left out, those first that are far from outputs and from
-                parameters; short runs stay whole. What was cut is marked. Variables are never cut:
-                where they leave too little, some feedback in short, for up to a quarter of the
-                budget, goes on top of it, because without any a model could only guess.
+                shortened, then loops folded (see ``Loops``), then steps left out, those first that
+                are far from outputs and from parameters; short runs stay whole. What was cut is
+                marked. Variables are never cut: where they leave too little, some feedback in
+                short, for up to a quarter of the budget, goes on top of it, because without any a
+                model could only guess.
         """
         variables = _section("variables", self.variables())
         if budget is None:
@@ -166,8 +177,8 @@ class Program:
         """One run: its inputs, its steps with their values, and the feedback.
 
         With ``room``, in at most so many characters, for which it has to be 100 at least: feedback
-        comes first; then values are shortened, then steps left out, and those that are near to
-        outputs and parameters stay longest. What was cut is marked.
+        comes first; then values are shortened, then loops folded, then steps left out, and those
+        that are near to outputs and parameters stay longest. What was cut is marked.
         """
         if room is None:
             return "\n".join([*self._steps(graph), self._said(graph)])
@@ -195,7 +206,7 @@ class Program:
                 value = str(data)
             else:
                 value = shown(data, limit, _NEWLINE)
-            if node.op == "constant" == node.name and (plain or _is_literal(node)):
+            if node.op == "constant" == node.name and (plain or is_literal(node)):
                 names[node] = value
                 continue
             number = wished.get(node.name)
@@ -225,51 +236,74 @@ class Program:
         return lines
 
     def _some_steps(self, graph: Subgraph, room: int) -> list[str]:
-        """Steps that take at most ``room`` with newlines: with shorter values, or not all."""
+        """Steps in at most ``room`` characters: with shorter values, folded, or not all."""
         names, pending = self._names, self._pending
         steps = [
             node
             for node in graph.nodes
-            if (node not in names or node in pending) and not _is_literal(node)
+            if (node not in names or node in pending) and not is_literal(node)
         ]
-        kept = self._affordable(steps, steps, graph, room)
+        folds: Mapping[Node, Fold] = {}
+        kept = self._affordable(steps, steps, graph, room, folds, _READABLE)
         if len(kept) < len(steps):
-            kept = self._affordable(nearest(graph), steps, graph, room)
-        lines: list[tuple[str, Node | None]] = []
+            loops = Loops(steps, graph, partial(_data, graph=graph), self.limit, room)
+            loops.fold(self._name)
+            folds, steps = loops.folds, loops.unfolded()
+            kept = self._affordable(steps, steps, graph, room, folds, _SHORT)
+            if len(kept) < len(steps):
+                order = loops.ranked(nearest(graph))
+                kept = self._affordable(order, steps, graph, room, folds, _SHORT)
+        lines: list[_Line] = []
         for is_kept, group in groupby(steps, kept.__contains__):
             if is_kept:
-                lines += [(kept[node][0], node) for node in group]
+                lines += chain.from_iterable(map(kept.__getitem__, group))
             else:
-                lines.append((_left_out(sum(1 for _ in group), "steps"), None))
-        pending.difference_update(kept)
-        room -= sum(len(head) + 1 for head, _ in lines)
-        share = level([length for _, length in kept.values()], room)
-        return [head + ("" if node is None else _value(node, graph, share)) for head, node in lines]
+                missing = sum(len(folds[node].steps) if node in folds else 1 for node in group)
+                lines.append(_Line(_left_out(missing, "steps"), (), 0))
+        pending.difference_update(kept, *(folds[node].steps for node in kept if node in folds))
+        room -= sum(len(line.head) + 1 for line in lines)
+        share = level([line.length for line in lines], room)
+        return [line.head + self._values(line.nodes, graph, share) for line in lines]
 
     def _affordable(
-        self, order: Sequence[Node], steps: Sequence[Node], graph: Subgraph, room: int
-    ) -> dict[Node, tuple[str, int]]:
-        """The first of ``steps`` in that order which fit with short values: text, value's length.
+        self, order: Iterable[Node], steps: Sequence[Node], graph: Subgraph, room: int,
+        folds: Mapping[Node, Fold], least: int,
+    ) -> dict[Node, list[_Line]]:  # fmt: skip
+        """The first of ``steps`` in that order which fit with values of ``least`` characters.
 
         With the marks for what is left out between them.
         """
-        mark = 0 if order is steps else len(_left_out(len(steps), "steps")) + 1
+        mark = 0 if order is steps else len(_left_out(len(graph.members), "steps")) + 1
         places = {node: at for at, node in enumerate(steps, 1)}
         missing = [False, *(True for _ in steps), False]
-        found: dict[Node, tuple[str, int]] = {}
+        found: dict[Node, list[_Line]] = {}
+        most = room
         room -= mark
         for node in order:
             at = places.get(node)
-            if at is None:
+            if at is None or node in found:
                 continue
-            head, length = self._head(node, graph), len(_value(node, graph, self.limit))
+            pieces = folds[node].pieces if node in folds else [(self._head(node, graph), (node,))]
+            lines = [
+                _Line(head, nodes, len(self._values(nodes, graph, most))) for head, nodes in pieces
+            ]
             gaps = missing[at - 1] + missing[at + 1] - 1
-            room -= len(head) + 1 + min(length, _SHORT) + gaps * mark
-            if room < 0:
+            cost = sum(len(line.head) + 1 + min(line.length, least) for line in lines)
+            if cost + gaps * mark > room:
+                if node in folds:
+                    continue
                 break
+            room -= cost + gaps * mark
             missing[at] = False
-            found[node] = head, length
+            found[node] = lines
         return found
+
+    def _values(self, nodes: Sequence[Node], graph: Subgraph, room: int) -> str:
+        """The value of a step, or those of steps that are shown as one."""
+        if len(nodes) > 1:
+            room = min(room, self.limit * len(nodes))
+            return column([_data(node, graph) for node in nodes], room, self.limit)
+        return "".join(_value(node, graph, min(room, self.limit)) for node in nodes)
 
     def _head(self, node: Node, graph: Subgraph) -> str:
         name = self._name(node)
@@ -289,7 +323,7 @@ class Program:
         """The name of a node that is referred to; it may be shown later, or be left out."""
         name = self._names.get(node)
         if name is None:
-            if _is_literal(node):
+            if is_literal(node):
                 name = self._names[node] = shown(node.peek(), self.limit)
             else:
                 name = self._identify(node)
@@ -349,16 +383,6 @@ def _data(node: Node, graph: Subgraph) -> object:
 
 def _value(node: Node, graph: Subgraph, limit: int) -> str:
     return shown(_data(node, graph), limit, _NEWLINE)
-
-
-def _is_literal(node: Node) -> bool:
-    """Whether a node is a nameless number, which is shown where it is used."""
-    if node.op != "constant" or node.name != "constant":
-        return False
-    data = node.peek()
-    if type(data) is int:
-        return -_LONG < data < _LONG
-    return data is None or type(data) in (float, bool)
 
 
 @lru_cache(maxsize=1024)

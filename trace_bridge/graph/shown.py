@@ -10,6 +10,7 @@ from trace_bridge.graph.node import Node
 from trace_bridge.graph.values import canonical, jsonable
 
 _CUT = " …[{} characters left out]… "
+_INLINE = 10**18  # numbers that are longer are shown on a line of their own
 _DEEP = 20  # containers within containers that are read; one may hold itself
 _LONG = 10**300  # Python refuses to write out integers that are much longer
 
@@ -58,6 +59,16 @@ def shown(value: object, limit: int, newline: str = "\n") -> str:
     if "\n" in text:
         text = text.replace("\n", newline)
     return text if len(text) <= limit else shortened(text, limit)
+
+
+def is_literal(node: Node) -> bool:
+    """Whether a node is a nameless number, which is shown where it is used."""
+    if node.op != "constant" or node.name != "constant":
+        return False
+    data = node.peek()
+    if type(data) is int:
+        return -_INLINE < data < _INLINE
+    return data is None or type(data) in (float, bool)
 
 
 def _number(value: float) -> str:
@@ -136,6 +147,3 @@ def _json(value: object, room: int, depth: int = 0) -> str:
     parts[first:first] = mark
     text = ",".join(parts)
     return shortened(f"{{{text}}}" if isinstance(value, dict) else f"[{text}]", room)
-
-
-# ---------------------------------------------------------------------- what to show

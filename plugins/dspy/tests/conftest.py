@@ -1,15 +1,11 @@
 """What each test of the plugin gets."""
 
-import asyncio
-import inspect
 import sys
 from pathlib import Path
 
 import dspy
 import pytest
 import trace_bridge_dspy
-
-from trace_bridge import Recorder, link
 
 # pytest's importlib mode puts no folder of tests on the path; this one has a helper module
 sys.path.insert(0, str(Path(__file__).parent))
@@ -29,26 +25,12 @@ def seams():
 
 
 @pytest.fixture
-def run():
-    """Run a module on one example: (output, node, recorder); an exception is not raised."""
+def run(run):
+    """As everywhere, on a dict too: all of it is input."""
 
-    def run_one(module, example, state=None, repeat=0):
+    def run_one(module, example, *args, **kwargs):
         if not isinstance(example, dspy.Example):
             example = dspy.Example(**example).with_inputs(*example)
-        recorder = Recorder(module.inputs(example), repeat)
-        output = None
-        try:
-            with module.using(state or {}), recorder.recording() as root:
-                output = module.run(example)
-                if inspect.isawaitable(output):
-                    output = asyncio.run(_wait(output))
-                root.returns(output, module.fields(output))
-        except Exception as error:  # noqa: BLE001
-            output = error
-        return output, link(recorder), recorder
+        return run(module, example, *args, **kwargs)
 
     return run_one
-
-
-async def _wait(awaitable):
-    return await awaitable

@@ -81,7 +81,6 @@ def test_idle_seams_do_nothing():
         assert "OTHER" not in system(dspy.settings.lm.prompts[0])
 
 
-@pytest.mark.usefixtures("seams")
 def test_a_component_has_its_parameters_inputs_and_fields(run):
     module = DSPyModule(dspy.ChainOfThought("question -> answer"))
     with dspy.context(lm=ScriptLM(answers)):
@@ -98,7 +97,6 @@ def test_a_component_has_its_parameters_inputs_and_fields(run):
     assert {edge.label for edge in node.edges if edge.node.trainable} == set(call.parameters)
 
 
-@pytest.mark.usefixtures("seams")
 def test_a_failed_parse_is_the_components_error(run):
     lm = ScriptLM(lambda messages: "RAW REPLY of no use")
     module = DSPyModule(dspy.Predict("question -> answer, why"))
@@ -111,7 +109,6 @@ def test_a_failed_parse_is_the_components_error(run):
     assert "why" in str(node.peek())
 
 
-@pytest.mark.usefixtures("seams")
 def test_an_exception_in_forward_is_the_runs(run):
     class Broken(dspy.Module):
         def __init__(self):
@@ -146,7 +143,6 @@ def tool_agent(fail):
     return dspy.ReAct("question -> answer", tools=[search]), ScriptLM(answer)
 
 
-@pytest.mark.usefixtures("seams")
 def test_react_and_its_tools(run):
     program, lm = tool_agent(fail=False)
     module = DSPyModule(program)
@@ -164,7 +160,6 @@ def test_react_and_its_tools(run):
     assert {("react", "tools.search"), ("tools.search", "react")} <= edges(recorder)
 
 
-@pytest.mark.usefixtures("seams")
 def test_a_swallowed_tool_error_is_noted_on_the_tool(run):
     program, lm = tool_agent(fail=True)
     with dspy.context(lm=lm):
@@ -174,7 +169,6 @@ def test_a_swallowed_tool_error_is_noted_on_the_tool(run):
     assert str(tool.error) == "no index here"
 
 
-@pytest.mark.usefixtures("seams")
 def test_async_tools(run):
     async def search(query: str) -> str:
         """Find things."""
@@ -205,7 +199,6 @@ def test_record_of_the_users_own_call():
     assert node.requires_grad
 
 
-@pytest.mark.usefixtures("seams")
 def test_a_stranger_is_a_component_without_parameters(run):
     class Dynamic(dspy.Module):
         def forward(self, question):
@@ -252,7 +245,6 @@ def metered():
     gate.set(None)
 
 
-@pytest.mark.usefixtures("seams")
 def test_each_model_call_passes_the_gate_once(run, metered):
     meter, lm = metered(), ScriptLM(answers)
     with dspy.context(lm=lm):
@@ -271,7 +263,6 @@ async def test_an_async_model_call_passes_the_gate_once(metered):
     assert len(meter.calls) == len(lm.prompts) == 1
 
 
-@pytest.mark.usefixtures("seams")
 def test_a_spent_budget_stops_the_run(run, metered):
     metered(limit=0)
     lm = ScriptLM(answers)
@@ -310,7 +301,6 @@ def provider(monkeypatch):
     return install
 
 
-@pytest.mark.usefixtures("seams")
 def test_usage_and_cache_hits_of_a_real_lm(run, metered, provider):
     meter, lm = metered(), provider()
     module = DSPyModule(Counting())
@@ -333,7 +323,6 @@ async def test_a_real_lm_as_proposer(metered, provider):
     assert (again.usage.cached, again.usage.tokens) == (1, 0)
 
 
-@pytest.mark.usefixtures("seams")
 def test_a_repeated_run_wants_a_fresh_sample(run, metered, provider):
     meter, lm = metered(), provider()
     module = DSPyModule(Counting())
@@ -344,7 +333,6 @@ def test_a_repeated_run_wants_a_fresh_sample(run, metered, provider):
     assert [call.usage.cached for call in meter.calls] == [0, 1, 0, 0]
 
 
-@pytest.mark.usefixtures("seams")
 def test_refusals_are_the_agents_failures_and_outages_are_not(run, metered, provider):
     import litellm
 

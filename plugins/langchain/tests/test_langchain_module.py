@@ -151,7 +151,6 @@ def test_nothing_is_paid_after_a_refusal_whatever_the_chain_catches():
     assert not asked.prompts
 
 
-@pytest.mark.usefixtures("seams")
 def test_a_response_cache_hides_no_call_and_fakes_no_repeat(run):
     from langchain_core.caches import InMemoryCache
 

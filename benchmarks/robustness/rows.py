@@ -241,17 +241,15 @@ def credit(ask: Ask, settings: Settings) -> Iterator[Line]:
     """Which of k equal components is changed first, and how many proposals it takes."""
     for k in settings.writers:
         sides = {side: _trials(ask, side, settings, k, careful=True) for side in SIDES}
-        first, *rest = _credited(f"k={k}", sides, settings, must=True)
+        first, *rest = _credited(f"k={k}", sides, settings)
         note = "trace-opt shows some steps as inputs, without what made them"
         yield from (replace(first, note=note), *rest)
         sides = {s: _trials(ask, s, settings, k, careful=False) for s in (OURS, "trace-opt")}
         other = dict.fromkeys(("textgrad", "gepa"), "n/a, shows one")
-        yield from _credited(f"k={k}, takes the first", sides, settings, must=True, other=other)
+        yield from _credited(f"k={k}, takes the first", sides, settings, other=other)
         ours = {OURS: _trials(ask, OURS, settings, k, careful=True, optimizer="gepa")}
         theirs = {"gepa": _trials(ask, "gepa", settings, k, careful=True, selector="all")}
-        found = _credited(
-            f"k={k}, our gepa | theirs, all", {**ours, **theirs}, settings, must=False
-        )
+        found = _credited(f"k={k}, our gepa | theirs, all", {**ours, **theirs}, settings)
         yield from found
 
 
@@ -266,7 +264,7 @@ def _trials(
 
 def _credited(
     what: str, sides: Mapping[str, Sequence[Mapping[str, Any]]], settings: Settings,
-    *, must: bool, other: Mapping[str, str] | None = None,
+    *, other: Mapping[str, str] | None = None,
 ) -> Iterator[Line]:  # fmt: skip
     other = other or {}
     right = {
@@ -275,7 +273,7 @@ def _credited(
     once = mean([float(trial["proposals"] == 1) for trial in sides[OURS]])
     wrong = "" if min(right[OURS], once) >= _FOUND else "too few"
     yield Line(f"{what}: right at first", {s: f"{share:.0%}" for s, share in right.items()} | other,
-               f">= {_FOUND:.0%}" if must else "", wrong if must else "")  # fmt: skip
+               f">= {_FOUND:.0%}", wrong)  # fmt: skip
     cells: dict[str, str] = {}
     for side, trials in sides.items():
         needed = [trial["proposals"] for trial in trials if trial["proposals"]]

@@ -26,8 +26,8 @@ from trace_bridge.optimizers.base import (
     StepPlan,
     Trial,
     judge_change,
-    reached,
 )
+from trace_bridge.optimizers.credit import blamed
 from trace_bridge.optimizers.reply import ReplyError, Suggestions, after_thinking, check_ended
 
 _OLDEST = (0, 1)  # the first version that has all functions which are called here
@@ -48,8 +48,8 @@ class GEPA(Optimizer):
       may tie on the minibatch, whoever was evaluated on all validation rows is in the pool, and the
       run goes on from the front but returns only what a paired test found better.
     * The text that is rewritten is not the next in a round: only those on the path to an output
-      with less than a full score are taken, the one whose runs lack most first; each proposal that
-      was not accepted puts it further back.
+      with less than a full score are taken, the one that ``blamed`` ranks first; each proposal
+      that was not accepted puts it further back.
     * A merge is tried whenever the newest candidate came into the pool, and has to hold its own on
       a minibatch of training examples instead of five validation rows.
     * An answer that was cut off or holds no block between fences is refused, not adopted whole;
@@ -118,8 +118,8 @@ class GEPA(Optimizer):
         if merger is not None:
             return [merger]
         llm = model_for(self)
-        blamed = _blamed(subgraphs, parameters, history)
-        return [await self._reflected(llm, parameter, subgraphs) for parameter in blamed[:n]]
+        ranked = _ranked(subgraphs, parameters, history)
+        return [await self._reflected(llm, parameter, subgraphs) for parameter in ranked[:n]]
 
     # ------------------------------------------------------------------ reflection
 
@@ -311,7 +311,7 @@ class _Merged:
         return None if any(made == canonical(trial.state) for trial in history) else proposal
 
 
-def _blamed(
+def _ranked(
     subgraphs: Sequence[Subgraph], parameters: Sequence[Parameter], history: Sequence[Trial]
 ) -> list[Parameter]:
     """The texts on the way to outputs without a full score, the one to blame most first."""
@@ -321,18 +321,14 @@ def _blamed(
         if trial.proposal.optimizer == GEPA.name and trial.fate != "accepted"
         for change in trial.proposal.changes
     ]
-    blame: dict[Parameter, float] = {}
-    for parameter in reached(subgraphs, parameters):
-        lacks = [_lacks(graph) for graph in subgraphs if parameter in graph.values]
-        share = sum(lacks) / len(lacks)
-        if parameter.kind in _TEXTS and share:
-            blame[parameter] = share / (1 + vain.count(parameter.name))
+    lacking = [graph for graph in subgraphs if graph.score is None or graph.score < _PERFECT]
+    blame = {
+        found.parameter: found.total / (1 + vain.count(found.parameter.name))
+        for found in blamed(subgraphs, parameters)
+        if found.parameter.kind in _TEXTS
+        and any(found.parameter in graph.values for graph in lacking)
+    }
     return sorted(blame, key=lambda parameter: -blame[parameter])
-
-
-def _lacks(graph: Subgraph) -> float:
-    """What a run lacks to a full score; feedback in words only says that something is lacking."""
-    return _PERFECT if graph.score is None else max(0.0, _PERFECT - graph.score)
 
 
 def _record(graph: Subgraph, node: Node, limit: int) -> dict[str, object]:

@@ -5,11 +5,15 @@ It lies at the root because `plugins/*/tests` need it as much as `tests` do.
 
 import asyncio
 import atexit
+import contextlib
 import importlib.metadata
 import inspect
+import json
 import os
 import shutil
 import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import hypothesis
 import pytest
@@ -79,3 +83,80 @@ def run(seams):
 
 async def _wait(awaitable):
     return await awaitable
+
+
+class Provider:
+    """A server on loopback that speaks OpenAI's chat protocol.
+
+    Attributes:
+        answer: from the request's body to the text that is answered; by default the last turn in
+            capitals.
+        script: what to do with the next requests, one item each; afterwards all are answered. An
+            item has some of ``status``, ``headers``, ``error`` (the JSON below ``error``), ``raw``
+            (the whole body), ``finish_reason`` and ``seconds`` (to wait before answering).
+        requests: the key (as the header says it) and the body of each request.
+        url: what clients call the base URL.
+    """
+
+    def __init__(self, server):
+        self.answer = lambda body: body["messages"][-1]["content"].upper()
+        self.script = []
+        self.requests = []
+        self.usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+        self.url = f"http://127.0.0.1:{server.server_port}/v1"
+        self.closing = threading.Event()
+
+    def fail(self, status, message="told to fail", code=None, **item):
+        """Refuse the next request."""
+        error = {"message": message, "type": "some_error", "param": None, "code": code}
+        self.script.append({"status": status, "error": error, **item})
+
+    def reply(self, body, item):
+        """The body of the answer to a request."""
+        if "raw" in item:
+            return item["raw"]
+        if "error" in item:
+            return json.dumps({"error": item["error"]})
+        message = {"role": "assistant", "content": self.answer(body)}
+        choice = {"index": 0, "finish_reason": item.get("finish_reason", "stop")}
+        return json.dumps(
+            {
+                "id": "1", "object": "chat.completion", "created": 1, "model": body["model"],
+                "choices": [{**choice, "message": message}], "usage": self.usage,
+            }
+        )  # fmt: skip
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        provider = self.server.provider
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        provider.requests.append((self.headers["Authorization"], body))
+        item = provider.script.pop(0) if provider.script else {}
+        if provider.closing.wait(item.get("seconds", 0)):
+            return
+        text = provider.reply(body, item).encode()
+        with contextlib.suppress(ConnectionError):  # who would not wait has gone
+            self.send_response(item.get("status", 200))
+            headers = {"Content-Type": "application/json", **item.get("headers", {})}
+            for name, value in {**headers, "Content-Length": str(len(text))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(text)
+
+    def log_message(self, *_):
+        """Quietly."""
+
+
+@pytest.fixture
+def provider():
+    """A provider on loopback, for this test."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.provider = Provider(server)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield server.provider
+    server.provider.closing.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()

@@ -4,9 +4,6 @@ import ast
 import asyncio
 import contextlib
 import io
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -259,54 +256,21 @@ def test_the_metric_is_better_for_fewer_actions():
     assert 0 < ended(20)[0] < ended(10)[0] < 1
 
 
-class Provider(BaseHTTPRequestHandler):
-    """OpenAI's protocol, answered by the scripted person."""
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        system, view = (message["content"] for message in body["messages"])
-        line = decide(view, habits(system.partition("Plan:")[2]))
-        self.server.requests.append((self.headers["Authorization"], body["model"]))
-        answer = {
-            "id": "1", "object": "chat.completion", "created": 1, "model": body["model"],
-            "choices": [
-                {
-                    "index": 0, "finish_reason": "stop",
-                    "message": {"role": "assistant", "content": f"`{line}`\n\nThis is best."},
-                }
-            ],
-            "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
-        }  # fmt: skip
-        text = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_):
-        """Quietly."""
-
-
-@pytest.fixture
-def provider():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
-    server.requests = []
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def line(body):
+    """What the scripted person does, as models say it."""
+    system, view = (message["content"] for message in body["messages"])
+    return f"`{decide(view, habits(system.partition('Plan:')[2]))}`\n\nThis is best."
 
 
 def test_a_model_by_its_name(provider, monkeypatch):
+    provider.answer = line
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{provider.server_port}/v1")
+    monkeypatch.setenv("OPENAI_BASE_URL", provider.url)
     lines = printed("--llm", "openai/some-model", "--houses", "1", "--no-learn")
     assert lines[0].startswith("[openai/some-model people]")
     assert lines[1:] == printed("--houses", "1", "--no-learn")[1:]
-    assert set(provider.requests) == {("Bearer secret", "some-model")}
+    asked = {(key, body["model"]) for key, body in provider.requests}
+    assert asked == {("Bearer secret", "some-model")}
 
 
 def test_models_with_another_protocol(monkeypatch):

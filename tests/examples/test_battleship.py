@@ -7,12 +7,9 @@ import asyncio
 import contextlib
 import functools
 import io
-import json
 import random
 import re
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -302,49 +299,15 @@ def test_the_exception_of_a_bad_proposal_becomes_feedback(played_by):
     assert "after: (TypeError) list indices must be integers" in text.splitlines()[2]
 
 
-class Provider(BaseHTTPRequestHandler):
-    """OpenAI's protocol, answered by the scripted model."""
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append((self.headers["Authorization"], body["model"]))
-        content = asyncio.run(scripted().complete(body["messages"])).text
-        message = {"role": "assistant", "content": content}
-        answer = {
-            "id": "1", "object": "chat.completion", "created": 1, "model": body["model"],
-            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
-            "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
-        }  # fmt: skip
-        text = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_):
-        """Quietly."""
-
-
-@pytest.fixture
-def provider():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
-    server.requests = []
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 def test_a_model_by_its_litellm_name(provider, monkeypatch, few_boards):
+    provider.answer = lambda body: asyncio.run(scripted().complete(body["messages"])).text
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    monkeypatch.setenv("OPENAI_API_BASE", f"http://127.0.0.1:{provider.server_port}/v1")
+    monkeypatch.setenv("OPENAI_API_BASE", provider.url)
     text = printed("--llm", "openai/some-model", "--iterations", "5")
     assert percentages(text)[0] == 0
     assert 70 < percentages(text)[-1] < 82
     assert {match["model"] for match in LINE.finditer(text)} == {"openai/some-model"}
     assert "scripted" not in text
     assert ANSWERS[-1].code in text, "what was learned is printed, to be kept"
-    assert set(provider.requests) == {("Bearer secret", "some-model")}
+    asked = {(key, body["model"]) for key, body in provider.requests}
+    assert asked == {("Bearer secret", "some-model")}

@@ -7,8 +7,10 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Protocol, TypedDict, cast, runtime_checkable
+
+from trace_bridge.llm.refusals import refused
 
 
 class Message(TypedDict):
@@ -27,6 +29,8 @@ class Usage:
         cached: calls among them that a response cache answered, at no cost.
         prompt_tokens, completion_tokens: as the provider counts them; 0 where it does not.
         seconds: time spent waiting for models, summed over concurrent calls.
+        dollars: the price of the calls whose price is known.
+        priced: how many these are; a call that failed is one, at no price.
     """
 
     calls: int = 0
@@ -34,6 +38,13 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
+    dollars: float = 0.0
+    priced: int = 0
+
+    @property
+    def unpriced(self) -> int:
+        """Calls whose price is not known: ``dollars`` says nothing of them."""
+        return max(0, self.calls - self.cached - self.priced)
 
     @property
     def tokens(self) -> int:
@@ -125,6 +136,8 @@ def model_call(model: str) -> Generator[ModelCall]:
         yield call
     except Exception as error:
         call.error = error
+        # providers charge for answers
+        call.usage = replace(call.usage, priced=call.usage.priced + call.usage.unpriced)
         raise
     finally:
         call.usage += Usage(seconds=time.monotonic() - started)
@@ -142,6 +155,7 @@ async def complete(llm: LLM, messages: Sequence[Message]) -> Reply:
         try:
             reply = await llm.complete(messages)
         except Exception as error:
+            call.refused = refused(error)
             msg = f"the model {llm.model!r} did not answer: {type(error).__name__}: {error}"
             raise ModelUnavailableError(msg) from error
         call.usage = reply.usage

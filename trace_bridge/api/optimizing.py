@@ -26,12 +26,13 @@ from trace_bridge.optimizers.base import Optimizer, run_sync
 from trace_bridge.recording.agent import AgentModule
 from trace_bridge.report.terminal import LiveView
 from trace_bridge.training.budget import Budget, Ledger
-from trace_bridge.training.evaluate import Evaluator, Rows
+from trace_bridge.training.evaluate import Evaluator
 from trace_bridge.training.journal import Journal
 from trace_bridge.training.metric import Metric, MetricLike, name_of
 from trace_bridge.training.records import Engine, Notes, Progress, RunRecord
-from trace_bridge.training.search import Hooks, Search, Task
+from trace_bridge.training.search import Hooks, Search
 from trace_bridge.training.split import split
+from trace_bridge.training.task import Rows, Task
 
 _WORDS = 4  # of an answer that no other example has; a shorter one also stands in prompts by chance
 _LONG = 40  # characters of an input, by which an example is learnt by heart

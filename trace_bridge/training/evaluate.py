@@ -33,6 +33,7 @@ from trace_bridge.training.budget import Ledger, Meter
 from trace_bridge.training.journal import Journal
 from trace_bridge.training.metric import Metric, MetricError, judge
 from trace_bridge.training.records import Engine, Notes
+from trace_bridge.training.task import Rows
 
 _BACKOFF = 0.5  # seconds before the first repetition after a provider's failure; doubles
 
@@ -59,24 +60,6 @@ class Evaluation:
     metric_failed: bool = False
     graph: dict[str, JSON] | None = None
     reused: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Examples of one split, with what identifies each of them in the journal.
-
-    Attributes:
-        traced: whether evaluations keep their subgraphs. It is part of what identifies them: an
-            equal example of another split was evaluated without.
-    """
-
-    name: str
-    examples: Sequence[Any]
-    keys: Sequence[JSON]
-    traced: bool = False
-
-    def __len__(self) -> int:
-        return len(self.examples)
 
 
 class GivenUp(BaseException):

@@ -9,13 +9,11 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
-from trace_bridge.graph import Feedback, Parameter, digest, jsonable
+from trace_bridge.graph import Feedback, digest, jsonable
 from trace_bridge.graph.context import overlaid
 from trace_bridge.llm.base import BudgetExhaustedError, ModelUnavailableError, Usage, gate
 from trace_bridge.optimizers.base import Optimizer, Proposal, StepPlan, Trial
-from trace_bridge.recording.agent import AgentModule
 from trace_bridge.training.accept import improves, verdict
 from trace_bridge.training.budget import Ledger, Meter
 from trace_bridge.training.candidates import (
@@ -25,24 +23,11 @@ from trace_bridge.training.candidates import (
     rungs,
     why_nothing,
 )
-from trace_bridge.training.evaluate import Evaluation, Evaluator, Rows
+from trace_bridge.training.evaluate import Evaluation, Evaluator
 from trace_bridge.training.journal import Journal
 from trace_bridge.training.metric import MetricError
 from trace_bridge.training.records import Baseline, Engine, Progress, RunRecord, Verdict
-
-State = Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What is to be optimized, and the data for it."""
-
-    module: AgentModule[Any]
-    parameters: Sequence[Parameter]
-    train: Rows
-    validation: Rows
-    test: Rows
-    baselines: Mapping[str, State]
+from trace_bridge.training.task import Rows, State, Task
 
 
 @dataclass(frozen=True, slots=True)

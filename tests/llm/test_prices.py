@@ -28,6 +28,12 @@ def test_what_nobody_knows_stays_unknown(model, capfd):
     assert capfd.readouterr().out == ""
 
 
+def test_a_client_that_tells_no_tokens_has_no_price():
+    assert priced("mine", Usage(1), {"mine": (0.0, 1.0)}).unpriced == 1
+    assert priced("gpt-4o", Usage(1), {}).unpriced == 1
+    assert priced("mine", Usage(1), {"mine": (0.0, 0.0)}).unpriced == 0
+
+
 def test_nothing_on_the_list_is_free():
     """Models of one's own stand there with 0, and so do some that are expensive."""
     assert not is_priced("ollama/llama2", {})

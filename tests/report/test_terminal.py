@@ -98,3 +98,21 @@ def test_the_summary_tells_what_else_there_is():
     assert "ended because the budget is spent" in text
     assert "30 model calls (5 from a cache)" in text
     assert text.endswith("warning: few examples\nwarning: no seed")
+
+
+@pytest.mark.parametrize(
+    ("usage", "said"),
+    [
+        (Usage(3), "0 tokens, 0 s"),
+        (Usage(3, dollars=0.125, priced=3), "0 tokens, $0.1250, 0 s"),
+        (Usage(3, cached=1, dollars=0.125, priced=2), "0 tokens, $0.1250, 0 s"),
+        (Usage(3, priced=3), "0 tokens, $0.0000, 0 s"),
+        (
+            Usage(3, dollars=0.125, priced=1),
+            "0 tokens, at least $0.1250 (of 2 calls the price is unknown), 0 s",
+        ),
+        (Usage(3, priced=1), "0 tokens, 0 s"),  # one that failed
+    ],
+)
+def test_the_summary_tells_what_is_known_of_the_price(usage, said):
+    assert said in summary(replace(RUN, usage=usage))

@@ -76,8 +76,8 @@ def optimize(  # noqa: PLR0913 (one verb says it all)
 
     Raises:
         TypeError: no plugin can wrap the agent, or ``llm`` is no model.
-        ValueError: nothing to train, an agent that cannot run, too little data or budget, or no
-            model where one is needed.
+        ValueError: nothing to train, an agent that cannot run, too little data or budget, no
+            model where one is needed, or a budget in dollars and a model with an unknown price.
         LookupError: a path, glob or optimizer that does not exist.
         ModuleNotFoundError: the optimizer needs a package that is not installed.
         MetricError: the metric failed on every validation example.
@@ -130,6 +130,7 @@ async def optimize_async(  # noqa: PLR0913 (as optimize)
     model = model_of(llm, module, manager)
     known = known_optimizers(manager)
     chosen = optimizer_of(optimizer, parameters, model, engine.seed, known, notes.add)
+    _check_prices(budget, chosen, module, manager)
     metrics = _metrics(metric, module, manager)
     code = [code_digest(function) for function in _raw(metric)]
     salt = digest(module.fingerprint(), module.state_dict(), code)
@@ -216,6 +217,20 @@ def _check_task(task: Task, budget: Budget, engine: Engine) -> None:
             f" {compared} evaluations. Allow more than {needed}, or pass smaller sets."
         )
         raise ValueError(msg)
+
+
+def _check_prices(
+    budget: Budget, optimizer: Optimizer, module: AgentModule[Any], manager: pluggy.PluginManager
+) -> None:
+    """Refuse a budget in dollars for models that nobody knows the price of, before any is called.
+
+    A model that only shows while the agent runs is refused then, by the ledger.
+    """
+    used = [optimizer.llm, *(manager.hook.llm(client=client) for client in module.models())]
+    for model in used:
+        problem = budget.problem(model.model) if model else ""
+        if problem:
+            raise ValueError(problem)
 
 
 def _offer_choices(task: Task) -> None:

@@ -46,6 +46,8 @@ def is_priced(model: str, prices: Prices) -> bool:
 def _dollars(model: str, usage: Usage, prices: Prices) -> float | None:
     if model in prices:
         prompt, completion = prices[model]
+        if not usage.tokens and (prompt or completion):
+            return None  # a client that does not count
         return (usage.prompt_tokens * prompt + usage.completion_tokens * completion) / 1e6
     if is_embedded(model):
         return 0.0

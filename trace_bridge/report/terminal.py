@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from trace_bridge.llm.base import Usage
 from trace_bridge.training.records import Progress, RunRecord
 
 if TYPE_CHECKING:
@@ -54,6 +55,15 @@ def _counts(progress: Progress) -> str:
     return f"[{progress.evaluations}/{progress.total} evaluations{reused}, {progress.calls} calls]"
 
 
+def _dollars(usage: Usage) -> str:
+    """What is known of the price."""
+    if not usage.priced or (usage.unpriced and not usage.dollars):
+        return ""
+    if usage.unpriced:
+        return f"at least ${usage.dollars:.4f} (of {usage.unpriced} calls the price is unknown), "
+    return f"${usage.dollars:.4f}, "
+
+
 def summary(run: RunRecord) -> str:
     """A run in a few lines: verdict, scores, cost."""
     tried = len(run.trials) - 1
@@ -68,7 +78,8 @@ def summary(run: RunRecord) -> str:
     cached = f" ({run.usage.cached} from a cache)" if run.usage.cached else ""
     lines.append(
         f"cost: {run.evaluations} evaluations, {run.usage.calls} model calls{cached},"
-        f" {run.usage.tokens} tokens, {run.usage.seconds:.0f} s of waiting for models"
+        f" {run.usage.tokens} tokens, {_dollars(run.usage)}{run.usage.seconds:.0f} s of waiting for"
+        " models"
     )
     lines.append(
         f"this session: {run.reused} evaluations reused from the journal,"

@@ -199,6 +199,7 @@ class Evaluator:
             return _evaluation(row)
         loop = asyncio.get_running_loop()
         for attempt in range(self.engine.retries + 1):
+            self.ledger.check_time()
             work = _Work(self, values, rows.examples[index], repeat, key, loop, graphs=rows.traced)
             context = contextvars.copy_context()
             result = await loop.run_in_executor(self._pool, context.run, work.run)

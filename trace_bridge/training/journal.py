@@ -9,8 +9,9 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,51 @@ CREATE TABLE IF NOT EXISTS evaluations(
 CREATE TABLE IF NOT EXISTS proposals(
     run INTEGER NOT NULL, key TEXT NOT NULL, row TEXT NOT NULL, PRIMARY KEY(run, key));
 CREATE TABLE IF NOT EXISTS calls(
-    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, started REAL NOT NULL, usage TEXT);
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, started REAL NOT NULL, usage TEXT,
+    model TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS calls_of_run ON calls(run);
+CREATE TABLE IF NOT EXISTS spent(
+    run INTEGER NOT NULL, model TEXT NOT NULL, calls INTEGER NOT NULL, open INTEGER NOT NULL,
+    tokens INTEGER NOT NULL DEFAULT 0, most_tokens INTEGER NOT NULL DEFAULT 0,
+    dollars REAL NOT NULL DEFAULT 0, most_dollars REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY(run, model));
+CREATE TABLE IF NOT EXISTS sessions(
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, started REAL NOT NULL, seconds REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS trials(
     run INTEGER NOT NULL, number INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY(run, number));
 """
-_VERSION = 1
+_VERSION = 2
+_FROM_1 = """
+ALTER TABLE calls ADD COLUMN model TEXT NOT NULL DEFAULT '';
+INSERT INTO spent(run, model, calls, open, tokens, most_tokens)
+    SELECT run, '', count(*), count(*) - count(usage), coalesce(sum(tokens), 0),
+        coalesce(max(tokens), 0)
+    FROM (SELECT run, usage, json_extract(usage, '$.prompt_tokens')
+        + json_extract(usage, '$.completion_tokens') AS tokens FROM calls) GROUP BY run;
+"""
 
 
 class JournalError(RuntimeError):
     """The journal cannot be used; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run has spent on one model.
+
+    Attributes:
+        calls: made, ``open`` of which have not ended.
+        tokens, dollars: of those that have ended, as far as known.
+        most_tokens, most_dollars: of the dearest of these.
+    """
+
+    model: str
+    calls: int
+    open: int
+    tokens: int
+    most_tokens: int
+    dollars: float
+    most_dollars: float
 
 
 class Journal:
@@ -65,6 +101,14 @@ class Journal:
             )  # fmt: skip
             found = self._execute("SELECT last_insert_rowid()")[0][0]
         self.run = int(found)
+        (self._before,) = self._execute(
+            "SELECT coalesce(sum(seconds), 0.0) FROM sessions WHERE run = ?", self.run
+        )[0]
+        self._started = time.monotonic()
+        self._execute(
+            "INSERT INTO sessions(run, started, seconds) VALUES (?, ?, 0)", self.run, time.time()
+        )
+        self._session = self._execute("SELECT last_insert_rowid()")[0][0]
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -84,8 +128,10 @@ class Journal:
                     f"{self.path} was written by a newer trace_bridge (version {version}): upgrade"
                 )
                 raise JournalError(msg)
-            connection.executescript(_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {_SCHEMA} {_FROM_1 if version == 1 else ''}"
+                f" PRAGMA user_version = {_VERSION}; COMMIT;"
+            )
         except (sqlite3.Error, OSError) as error:
             msg = (
                 f"the journal {self.path} cannot be used: {error}."
@@ -129,22 +175,81 @@ class Journal:
     def _keep(self, table: str, key: str, row: Mapping[str, Any]) -> None:
         statement = f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)"  # noqa: S608 (our own names)
         self._execute(statement, self.run, key, json.dumps(row, ensure_ascii=False))
+        self._keep_time()
 
-    def reserve_call(self, limit: int | None) -> int | None:
-        """Write down a model call before it is made, unless the run has made ``limit`` already.
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run: of this session until now, and of earlier ones.
 
-        One statement decides and writes, so that two processes on one journal cannot overspend.
+        Of a session that was killed, until it last wrote something down.
         """
-        found = self._execute(
-            "INSERT INTO calls(run, started) SELECT ?1, ?2 WHERE ?3 IS NULL"
-            " OR (SELECT count(*) FROM calls WHERE run = ?1) < ?3 RETURNING id",
-            self.run, time.time(), limit,
-        )  # fmt: skip
-        return found[0][0] if found else None
+        return self._before + time.monotonic() - self._started
+
+    def _keep_time(self) -> None:
+        seconds = time.monotonic() - self._started
+        self._execute("UPDATE sessions SET seconds = ? WHERE id = ?", seconds, self._session)
+
+    def reserve_call(
+        self, model: str, check: Callable[[Sequence[Spent]], None] | None = None
+    ) -> int:
+        """Write down a model call before it is made, unless ``check`` raises.
+
+        It sees what the run has spent, model by model. Seeing and writing are one transaction, so
+        that two processes on one journal cannot overspend.
+        """
+        with self._transaction() as connection:
+            if check is not None:
+                found = connection.execute(
+                    "SELECT model, calls, open, tokens, most_tokens, dollars, most_dollars"
+                    " FROM spent WHERE run = ?",
+                    (self.run,),
+                )
+                check([Spent(*row) for row in found])
+            connection.execute(
+                "INSERT INTO spent(run, model, calls, open) VALUES (?, ?, 1, 1)"
+                " ON CONFLICT DO UPDATE SET calls = calls + 1, open = open + 1",
+                (self.run, model),
+            )
+            return connection.execute(
+                "INSERT INTO calls(run, started, model) VALUES (?, ?, ?) RETURNING id",
+                (self.run, time.time(), model),
+            ).fetchone()[0]
 
     def settle_call(self, number: int, usage: Usage) -> None:
-        """Write down what a reserved call has cost."""
-        self._execute("UPDATE calls SET usage = ? WHERE id = ?", json.dumps(asdict(usage)), number)
+        """Write down what a reserved call has cost; once."""
+        self._end_call(number, usage, ended=1, tokens=usage.tokens)
+        self._keep_time()
+
+    def price_call(self, number: int, usage: Usage) -> None:
+        """Write down what a settled call has cost in dollars, which was not known."""
+        self._end_call(number, usage, ended=0, tokens=0)
+
+    def _end_call(self, number: int, usage: Usage, *, ended: int, tokens: int) -> None:
+        dollars = usage.dollars
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE spent SET open = open - ?, tokens = tokens + ?, dollars = dollars + ?,"
+                " most_tokens = max(most_tokens, ?), most_dollars = max(most_dollars, ?)"
+                " WHERE run = ? AND model = (SELECT model FROM calls WHERE id = ?)",
+                (ended, tokens, dollars, tokens, dollars, self.run, number),
+            )
+            connection.execute(
+                "UPDATE calls SET usage = ? WHERE id = ?", (json.dumps(asdict(usage)), number)
+            )
+
+    @contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
+        with self._lock, self._connection as connection:  # which commits, or rolls back
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+
+    def unpriced_calls(self) -> list[tuple[int, str, Usage]]:
+        """The calls that have ended and whose price is not known: number, model and usage."""
+        rows = self._execute(
+            "SELECT id, model, usage FROM calls WHERE run = ? AND usage IS NOT NULL", self.run
+        )
+        found = [(number, model, Usage(**json.loads(usage))) for number, model, usage in rows]
+        return [(number, model, usage) for number, model, usage in found if usage.unpriced]
 
     def spent(self) -> Usage:
         """What the run has spent in all its sessions; calls without an end count as calls."""
@@ -153,5 +258,6 @@ class Journal:
 
     def close(self) -> None:
         """Close the file."""
+        self._keep_time()
         with self._lock:
             self._connection.close()

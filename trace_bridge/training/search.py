@@ -15,7 +15,7 @@ from trace_bridge.graph.context import overlaid
 from trace_bridge.llm.base import BudgetExhaustedError, ModelUnavailableError, Usage, gate
 from trace_bridge.optimizers.base import Optimizer, Proposal, StepPlan, Trial
 from trace_bridge.training.accept import improves, verdict
-from trace_bridge.training.budget import Ledger, Meter
+from trace_bridge.training.budget import Kept, Ledger, Meter
 from trace_bridge.training.candidates import (
     Candidate,
     journaled,
@@ -64,6 +64,7 @@ class Search:
         self.started = time.monotonic()
         self.original = {p.name: p.base for p in task.parameters}
         self.current = self.start = self.original  # the best so far; what a step changes
+        self._originals: Sequence[Evaluation] = ()  # of the original, on the validation rows
         self.scores: Mapping[int, float] = {}  # of the current candidate, on the validation rows
         self._spent = journal.spent()  # by earlier sessions
 
@@ -95,6 +96,8 @@ class Search:
         """
         rows = self.task.validation
         self._enter("evaluating the original")
+        if self.ledger.budget.measured:  # what one takes, before many are begun at once
+            await self.evaluator.evaluate(self.original, rows, [0])
         evaluations = await self.evaluator.evaluate(self.original, rows, range(len(rows)))
         if all(e.metric_failed for e in evaluations):
             raise MetricError(evaluations[0].error)
@@ -103,8 +106,8 @@ class Search:
                 f"the original fails on every validation example: {evaluations[0].error}"
             )
         self.scores = dict(enumerate(e.score for e in evaluations))
-        per_evaluation = max(math.ceil(e.usage.calls / self.engine.repeats) for e in evaluations)
-        self.ledger.reserved_calls = per_evaluation * self._held_out_cost()
+        self._originals = evaluations
+        self._keep(evaluations)
         self._finish_trial(
             Trial(0, self.original, self.scores, "original", usage=_usage(evaluations))
         )
@@ -205,7 +208,7 @@ class Search:
         parts = rungs(len(rows)) if len(candidates) > 1 else [range(len(rows))]
         candidates = self._affordable(candidates, parts)
         scores: dict[int, dict[int, float]] = {number: {} for number in range(len(candidates))}
-        spent = dict.fromkeys(scores, Usage())
+        done: dict[int, list[Evaluation]] = {number: [] for number in scores}
         alive = list(scores)
         for rung, indices in enumerate(parts):
             self._enter(
@@ -215,7 +218,7 @@ class Search:
             found = await self.evaluator.evaluate_all(states, rows, indices)
             for number, evaluations in zip(alive, found, strict=True):
                 scores[number].update(zip(indices, (e.score for e in evaluations), strict=True))
-                spent[number] += _usage(evaluations)
+                done[number] += evaluations
             alive.sort(key=lambda number: (-_mean(scores[number]), number))
             if rung < len(parts) - 1:
                 alive = alive[: math.ceil(len(alive) / 2)]
@@ -227,10 +230,12 @@ class Search:
                 if number == winner and better
                 else self._why_dropped(scores[number], winner=number == winner)
             )
-            self._finish_trial(self._trial(candidate, scores[number], fate, spent[number]))
+            usage = _usage(done[number])
+            self._finish_trial(self._trial(candidate, scores[number], fate, usage))
         if better:
             self.current = {**self.start, **candidates[winner].proposal.state}
             self.scores = scores[winner]
+            self._keep(done[winner])
         return better
 
     def _why_dropped(self, scores: Mapping[int, float], *, winner: bool) -> str:
@@ -254,6 +259,14 @@ class Search:
         compared = 2 + len(self.task.baselines)
         return compared * len(self.task.test) * self.engine.repeats
 
+    def _keep(self, current: Sequence[Evaluation]) -> None:
+        """Keep of the budget what the comparison may take, by what validation rows took."""
+        kept = Kept()
+        for found, compared in ((self._originals, 1 + len(self.task.baselines)), (current, 1)):
+            took = [(e.usage, e.seconds * self.engine.repeats) for e in found]
+            kept += Kept.of(took, compared * len(self.task.test), self.engine.concurrency)
+        self.ledger.kept = kept
+
     def _available(self) -> int:
         return self.ledger.remaining - self._held_out_cost()
 
@@ -273,7 +286,7 @@ class Search:
 
     async def _finish(self) -> RunRecord:
         """Compare original and found on rows that no optimizer has seen."""
-        self.ledger.reserved_calls = 0
+        self.ledger.kept = Kept()
         self._enter("comparing on held-out examples")
         try:
             await self._compare("original", self.original)

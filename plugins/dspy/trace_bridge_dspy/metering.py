@@ -27,6 +27,7 @@ class Tracker(UsageTracker):
         self.told = False
         self.prompt_tokens = 0
         self.completion_tokens = 0
+        self.dollars = 0.0
 
     def add_usage(self, lm: str, usage_entry: dict[str, Any]) -> None:
         """Called by DSPy when a provider has answered; before 3.1 also for a cache hit, with {}."""
@@ -41,8 +42,11 @@ class Tracker(UsageTracker):
         self.completion_tokens += count(usage, "completion_tokens", "output_tokens")
 
     def usage(self, *, cached: bool) -> Usage:
-        """What the call has cost."""
-        return Usage(1, int(cached), self.prompt_tokens, self.completion_tokens)
+        """What the call has cost; a price of 0 is one that LiteLLM does not know."""
+        tokens = (self.prompt_tokens, self.completion_tokens)
+        if cached:
+            return Usage(1, 1, *tokens)
+        return Usage(1, 0, *tokens, dollars=self.dollars, priced=int(self.dollars > 0))
 
 
 def count(usage: Mapping[str, Any], *names: str) -> int:
@@ -92,12 +96,15 @@ def metered(lm: Any) -> Generator[Tracker]:
 
 
 def note_history(lm: Any, entry: Mapping[str, Any]) -> None:
-    """Take usage from an entry for ``lm.history``, where the tracker was told nothing."""
+    """Take the price from an entry for ``lm.history``, and tokens if the tracker was told none."""
     inner = _calling.get()
-    if inner is None or inner[0] is not lm or inner[1].told:
+    if inner is None or inner[0] is not lm:
         return
     response, usage = entry.get("response"), entry.get("usage")
-    if isinstance(usage, Mapping) and not getattr(response, "cache_hit", False):
+    if getattr(response, "cache_hit", False):
+        return
+    inner[1].dollars += entry.get("cost") or 0.0
+    if isinstance(usage, Mapping) and not inner[1].told:
         inner[1].note(cast("Mapping[str, Any]", usage))
 
 

@@ -52,13 +52,17 @@ def _reply(response: Any) -> Reply:
     """A provider's response, of the chat, the text or the responses API, as a reply."""
     usage = _dict(getattr(response, "usage", None))
     # before 3.1, DSPy marks a reply from its cache by the empty usage alone
-    cached = int(getattr(response, "cache_hit", False) or getattr(response, "usage", None) == {})
-    counted = Usage(
-        calls=1,
-        cached=cached,
-        prompt_tokens=0 if cached else count(usage, "prompt_tokens", "input_tokens"),
-        completion_tokens=0 if cached else count(usage, "completion_tokens", "output_tokens"),
-    )
+    cached = getattr(response, "cache_hit", False) or getattr(response, "usage", None) == {}
+    dollars = getattr(response, "_hidden_params", {}).get("response_cost") or 0.0
+    counted = Usage(calls=1, cached=1)
+    if not cached:
+        counted = Usage(
+            calls=1,
+            prompt_tokens=count(usage, "prompt_tokens", "input_tokens"),
+            completion_tokens=count(usage, "completion_tokens", "output_tokens"),
+            dollars=dollars,
+            priced=int(dollars > 0),
+        )
     choices = getattr(response, "choices", None)
     if choices:
         choice = choices[0]

@@ -350,7 +350,7 @@ def test_wrong_arguments_are_named(run):
         run(metric=[])
     with pytest.raises(TypeError, match="is no model"):
         run(llm=3)
-    with pytest.raises(ValueError, match="needs a strong model.*need none: bootstrap"):
+    with pytest.raises(ValueError, match="three ways: pass llm=.*need none: bootstrap"):
         run(llm=None)
 
 

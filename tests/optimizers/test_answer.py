@@ -9,7 +9,12 @@ from trace_bridge.graph.program import Program
 from trace_bridge.llm.base import CallableLLM, Reply
 from trace_bridge.optimizers.answer import ask, model_for
 from trace_bridge.optimizers.base import Change, Proposal
+from trace_bridge.optimizers.bootstrap import Bootstrap
+from trace_bridge.optimizers.gepa import GEPA
+from trace_bridge.optimizers.opro import OPRO
+from trace_bridge.optimizers.optoprime import OptoPrime
 from trace_bridge.optimizers.textgrad import TextGrad
+from trace_bridge.optimizers.tuner import Optuna
 
 
 def answered(reply, *parameters):
@@ -57,8 +62,16 @@ def test_the_model_is_its_own_or_the_configured_one(monkeypatch):
     monkeypatch.setenv("TRACE_BRIDGE_MODEL", "openai/gpt-4o")
     assert model_for(TextGrad()).model == "openai/gpt-4o"
     monkeypatch.delenv("TRACE_BRIDGE_MODEL")
-    with pytest.raises(ValueError, match="TextGrad needs a model that proposes"):
+    with pytest.raises(ValueError, match="TextGrad needs a strong model that proposes"):
         model_for(TextGrad())
+
+
+def test_who_needs_no_model_is_named_rightly():
+    with pytest.raises(ValueError, match="three ways") as caught:
+        model_for(TextGrad())
+    said = str(caught.value).rpartition("need none: ")[2]
+    ours = (Bootstrap, GEPA, OPRO, OptoPrime, Optuna, TextGrad)
+    assert said == ", ".join(kind.name for kind in ours if not kind.needs_llm) + "."
 
 
 def test_an_accepted_value_outlives_a_refused_second_one():

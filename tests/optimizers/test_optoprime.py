@@ -391,7 +391,7 @@ def test_without_a_model():
     p = Parameter("old", "p")
     optimizer = OptoPrime([p])
     optimizer.backward(p + "", "x")
-    with pytest.raises(ValueError, match=r"pass llm=, or set TRACE_BRIDGE_MODEL"):
+    with pytest.raises(ValueError, match="three ways: pass llm="):
         optimizer.step()
 
 
@@ -427,7 +427,7 @@ def test_the_model_of_the_environment_is_the_default(monkeypatch):
     optimizer = OptoPrime([p])
     optimizer.backward(p + "!", "wrong")
     monkeypatch.delenv("TRACE_BRIDGE_MODEL", raising=False)
-    with pytest.raises(ValueError, match="or set TRACE_BRIDGE_MODEL"):
+    with pytest.raises(ValueError, match="variable TRACE_BRIDGE_MODEL"):
         optimizer.step()
     monkeypatch.setenv("TRACE_BRIDGE_MODEL", "some/model")
     optimizer.step()

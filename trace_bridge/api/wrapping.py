@@ -13,6 +13,7 @@ from trace_bridge.graph.paths import select
 from trace_bridge.llm.base import LLM, CallableLLM
 from trace_bridge.llm.embedded import is_embedded
 from trace_bridge.llm.lite import LiteLLM, configured
+from trace_bridge.optimizers.answer import no_model
 from trace_bridge.optimizers.auto import Auto, names_by_optimizer
 from trace_bridge.optimizers.base import Factory, Optimizer
 from trace_bridge.optimizers.bootstrap import Bootstrap
@@ -181,10 +182,4 @@ def _require_model(optimizers: Iterable[Optimizer], known: Mapping[str, Factory]
     for optimizer in optimizers:
         if optimizer.needs_llm and optimizer.llm is None:
             free = [name for name, kind in known.items() if not getattr(kind, "needs_llm", True)]
-            msg = (
-                f"{optimizer.name} needs a strong model that proposes, and none is configured: pass"
-                ' llm="openai/gpt-4o" (any LiteLLM name, function or framework client), or set'
-                " TRACE_BRIDGE_MODEL. The embedded model is too weak for it. Optimizers that need"
-                f" none: {', '.join(sorted(free))}."
-            )
-            raise ValueError(msg)
+            raise ValueError(no_model(optimizer.name, free))

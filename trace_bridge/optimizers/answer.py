@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from trace_bridge.graph.guards import Phrases
@@ -34,12 +34,25 @@ def model_for(optimizer: Optimizer) -> LLM:
     """
     llm = optimizer.llm or configured()
     if llm is None:
-        msg = (
-            f"{type(optimizer).__name__} needs a model that proposes: pass llm=, or set"
-            " TRACE_BRIDGE_MODEL; the bootstrap optimizer needs none"
-        )
-        raise ValueError(msg)
+        raise ValueError(no_model(type(optimizer).__name__, ("bootstrap", "optuna")))
     return llm
+
+
+def no_model(name: str, without: Iterable[str]) -> str:
+    """What is to be said where an optimizer has no model: all ways to give it one.
+
+    Args:
+        name: the optimizer's.
+        without: the optimizers that need none.
+    """
+    return (
+        f"{name} needs a strong model that proposes, and none is configured. There are three ways:"
+        ' pass llm= (to optimize, a LiteLLM name such as "openai/gpt-4o", a function or a'
+        ' framework\'s client; to an optimizer, LiteLLM("openai/gpt-4o") or CallableLLM(function));'
+        " set the environment variable TRACE_BRIDGE_MODEL to a LiteLLM name; or optimize an agent"
+        " with a model client of its own framework, which then proposes as well (the embedded model"
+        f" is too weak for that). Optimizers that need none: {', '.join(sorted(without))}."
+    )
 
 
 async def ask(

@@ -1,5 +1,7 @@
 """Runs whose budget is in tokens, dollars or seconds."""
 
+import asyncio
+
 import pytest
 
 import trace_bridge as tb
@@ -95,6 +97,35 @@ def test_a_model_that_tells_no_tokens_is_refused_after_one_call(run, agent, teac
     found = run(llm=teacher, budget=tb.Budget(tokens=10_000))  # a function that tells nothing
     assert "does not tell how many tokens it uses" in found.record.stopped
     assert len(teacher.calls) == 1
+
+
+class Stuck(tb.Module):
+    """Some of its model calls never end."""
+
+    def __init__(self):
+        self.prompt = tb.node("original", trainable=True)
+
+    async def forward(self, x):
+        return await waited(self.prompt, x)
+
+
+@tb.bundle
+async def waited(prompt, x):
+    with tb.model_call("pretended") as call:
+        if x % 10 == 0:
+            await asyncio.sleep(3600)
+        call.usage = tb.Usage(1, prompt_tokens=3)
+    return x
+
+
+def test_calls_that_a_time_limit_breaks_off_are_counted(run, counting):
+    found = run(
+        agent=Stuck(), llm=counting, budget=tb.Budget(tokens=400),
+        engine=tb.Engine(concurrency=8, timeout=0.05),
+    )  # fmt: skip
+    assert "does not tell" not in str(found)
+    assert found.verdict.examples > 0
+    assert found.record.usage.tokens < 400
 
 
 class Clock:

@@ -76,6 +76,15 @@ def test_a_call_beyond_the_budget_is_refused_before_it_is_made():
     assert meter.ledger.session.calls == 2
 
 
+def test_calls_that_are_made_together_are_admitted_together():
+    own, made = ledger(calls=5), []
+    for _ in range(2):
+        with contextlib.suppress(BudgetExhaustedError), gated(Meter(own)), model_call("m", 3):
+            made.append(3)
+    assert made == [3]
+    assert own.session.calls == 3
+
+
 def test_calls_can_be_kept_back():
     own = ledger(calls=5)
     own.kept = Kept(calls=3)
@@ -174,6 +183,25 @@ def test_failed_and_cached_calls_tell_no_tokens_and_need_not():
         raise ConnectionError
     spend(own, 0, cached=1)
     assert refusal(own) == ""
+
+
+def test_a_call_that_was_broken_off_counts_as_the_dearest():
+    own = ledger(tokens=99)
+    spend(own, 30)
+    with pytest.raises(KeyboardInterrupt), gated(Meter(own)) as meter, model_call("m"):
+        raise KeyboardInterrupt  # as a time limit's CancelledError, or GeneratorExit
+    assert meter.failure is None
+    assert own.session.calls == 2
+    assert spend(own, 10).tokens == 10  # 30 + 30 + 30 were within the limit
+    assert "40 are used and those to come may take 60" in refusal(own)
+
+
+def test_a_call_that_failed_after_its_answer_has_a_price():
+    own = ledger(dollars=1.0, prices={"m": (100_000.0, 0.0)})
+    with pytest.raises(ValueError, match="no JSON"), gated(Meter(own)), model_call("m") as call:
+        call.usage = Usage(1, prompt_tokens=4)
+        raise ValueError("no JSON")
+    assert own.session.dollars == pytest.approx(0.4)
 
 
 # dollars

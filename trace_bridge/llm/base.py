@@ -94,13 +94,15 @@ class ModelCall:
     """A model call in progress; whoever makes it fills in what it cost.
 
     ``refused`` says that the provider did answer, and would not take this prompt (too long,
-    filtered): that is the agent's own failure and not the provider's.
+    filtered): that is the agent's own failure and not the provider's. ``broken_off`` says that
+    nobody waited for its end (a time limit, a stream that was not read): what it took is unknown.
     """
 
     model: str
     usage: Usage = Usage(calls=1)
     refused: bool = False
     error: Exception | None = None
+    broken_off: bool = False
 
 
 class Gate(Protocol):
@@ -119,13 +121,17 @@ gate: ContextVar[Gate | None] = ContextVar("gate", default=None)
 
 
 @contextmanager
-def model_call(model: str) -> Generator[ModelCall]:
+def model_call(model: str, calls: int = 1) -> Generator[ModelCall]:
     """Announce a model call to the gate of this context; outside a run of ours it does nothing.
+
+    Args:
+        model: its name.
+        calls: how many are made together.
 
     Raises:
         BudgetExhaustedError: before anything was paid.
     """
-    call = ModelCall(model)
+    call = ModelCall(model, Usage(calls=calls))
     guard = gate.get()
     if guard is None:
         yield call
@@ -136,8 +142,11 @@ def model_call(model: str) -> Generator[ModelCall]:
         yield call
     except Exception as error:
         call.error = error
-        # providers charge for answers
-        call.usage = replace(call.usage, priced=call.usage.priced + call.usage.unpriced)
+        if not call.usage.tokens:  # providers charge for answers
+            call.usage = replace(call.usage, priced=call.usage.calls)
+        raise
+    except BaseException:
+        call.broken_off = True
         raise
     finally:
         call.usage += Usage(seconds=time.monotonic() - started)

@@ -180,8 +180,8 @@ class Ledger:
         if limit is not None and self.journal.seconds > limit - self.kept.seconds:
             raise BudgetExhaustedError(_spent(limit, "seconds", self.kept.seconds))
 
-    def reserve(self, model: str) -> int:
-        """Reserve one call of ``model`` in the journal.
+    def reserve(self, model: str, calls: int = 1) -> int:
+        """Reserve a call of ``model`` in the journal, or several that are made together.
 
         Raises:
             BudgetExhaustedError: the call must not be made.
@@ -194,14 +194,14 @@ class Ledger:
         self._known.add(model)
         limited = self.budget.measured or self.budget.calls is not None
         return self.journal.reserve_call(
-            model, (lambda spent: self._check(model, spent)) if limited else None
+            model, (lambda spent: self._check(model, calls, spent)) if limited else None, calls
         )
 
-    def _check(self, model: str, spent: Sequence[Spent]) -> None:
-        """Let a call of ``model`` happen after what was spent, or raise."""
+    def _check(self, model: str, calls: int, spent: Sequence[Spent]) -> None:
+        """Let calls of ``model`` happen after what was spent, or raise."""
         budget, kept = self.budget, self.kept
-        calls = sum(of_model.calls for of_model in spent)
-        if budget.calls is not None and calls >= budget.calls - kept.calls:
+        calls += sum(of_model.calls for of_model in spent)
+        if budget.calls is not None and calls > budget.calls - kept.calls:
             raise BudgetExhaustedError(_spent(budget.calls, "model calls", kept.calls))
         for name, limit, keep in (
             ("tokens", budget.tokens, kept.tokens),
@@ -216,14 +216,18 @@ class Ledger:
                 raise BudgetExhaustedError(_spent(limit, name, keep, used, flying + coming))
 
     def settle(self, number: int, call: ModelCall) -> Usage:
-        """Write down what a reserved call has cost; gives it back with its price."""
+        """Write down what a reserved call has cost; gives it back with its price.
+
+        One that was broken off stays open: it counts as the dearest of its model.
+        """
         usage = call.usage
         if self.budget.dollars is not None:
             usage = priced(call.model, usage, self.budget.prices)
-        self.journal.settle_call(number, usage)
+        if not call.broken_off:
+            self.journal.settle_call(number, usage)
         with self._lock:
             self.session += usage
-        if call.error is None:
+        if call.error is None and not call.broken_off:
             self._problem = self._problem or self.budget.problem(call.model, usage)
         return usage
 
@@ -249,7 +253,7 @@ class Meter:
     def admit(self, call: ModelCall) -> object:
         """See ``Gate``. A refusal is remembered: the agent may swallow the exception."""
         try:
-            return self.ledger.reserve(call.model)
+            return self.ledger.reserve(call.model, call.usage.calls)
         except BudgetExhaustedError as error:
             self.refused = error
             raise

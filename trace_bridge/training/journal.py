@@ -58,7 +58,7 @@ class Spent:
     """What a run has spent on one model.
 
     Attributes:
-        calls: made, ``open`` of which have not ended.
+        calls: made; ``open`` is how many have not ended, those made together taken as one.
         tokens, dollars: of those that have ended, as far as known.
         most_tokens, most_dollars: of the dearest of these.
     """
@@ -190,12 +190,15 @@ class Journal:
         self._execute("UPDATE sessions SET seconds = ? WHERE id = ?", seconds, self._session)
 
     def reserve_call(
-        self, model: str, check: Callable[[Sequence[Spent]], None] | None = None
+        self,
+        model: str,
+        check: Callable[[Sequence[Spent]], None] | None = None,
+        calls: int = 1,
     ) -> int:
-        """Write down a model call before it is made, unless ``check`` raises.
+        """Write down a model call (or ``calls`` together) before it is made.
 
-        It sees what the run has spent, model by model. Seeing and writing are one transaction, so
-        that two processes on one journal cannot overspend.
+        Not if ``check`` raises, which sees what the run has spent, model by model. Seeing and
+        writing are one transaction, so that two processes on one journal cannot overspend.
         """
         with self._transaction() as connection:
             if check is not None:
@@ -206,9 +209,9 @@ class Journal:
                 )
                 check([Spent(*row) for row in found])
             connection.execute(
-                "INSERT INTO spent(run, model, calls, open) VALUES (?, ?, 1, 1)"
-                " ON CONFLICT DO UPDATE SET calls = calls + 1, open = open + 1",
-                (self.run, model),
+                "INSERT INTO spent(run, model, calls, open) VALUES (?1, ?2, ?3, 1)"
+                " ON CONFLICT DO UPDATE SET calls = calls + ?3, open = open + 1",
+                (self.run, model, calls),
             )
             return connection.execute(
                 "INSERT INTO calls(run, started, model) VALUES (?, ?, ?) RETURNING id",

@@ -111,6 +111,24 @@ def test_a_call_of_an_llm_passes_the_gate_once(way):
     assert meter.usage.calls == 1
 
 
+def test_prompts_that_are_sent_together_are_announced_together():
+    announced = []
+
+    class Noting(Meter):
+        def admit(self, call):
+            announced.append(call.usage.calls)
+            super().admit(call)
+
+    token = gate.set(meter := Noting())
+    try:
+        with instrumented(), tb.Recorder({}).recording():
+            Words().generate(["a", "b", "c"])
+    finally:
+        gate.reset(token)
+    assert announced == [3]
+    assert meter.usage.calls == 3
+
+
 @tool
 def locate(person: str) -> str:
     """Look a person up."""

@@ -235,7 +235,7 @@ def generate_texts(original: Method) -> Method:
     """A seam for ``_generate_helper`` of an LLM that is no chat model, for several prompts."""
 
     def seam(self: Any, prompts: list[str], *args: Any, **kwargs: Any) -> Any:
-        with models.metered(self) as call:
+        with models.metered(self, len(prompts)) as call:
             result = original(self, prompts, *args, **kwargs)
             call.usage = replace(models.usage_of(result), calls=len(prompts))
         return result
@@ -247,7 +247,7 @@ def agenerate_texts(original: Method) -> Method:
     """``generate_texts`` for ``_agenerate_helper``."""
 
     async def seam(self: Any, prompts: list[str], *args: Any, **kwargs: Any) -> Any:
-        with models.metered(self) as call:
+        with models.metered(self, len(prompts)) as call:
             result = await original(self, prompts, *args, **kwargs)
             call.usage = replace(models.usage_of(result), calls=len(prompts))
         return result

@@ -36,8 +36,8 @@ def model_name(model: Any) -> str:
 
 
 @contextmanager
-def metered(model: Any) -> Generator[ModelCall]:
-    """One request to a provider, behind the gate; set ``usage`` of what this yields.
+def metered(model: Any, calls: int = 1) -> Generator[ModelCall]:
+    """Requests to a provider, behind the gate; set ``usage`` of what this yields.
 
     Raises:
         BudgetExhaustedError: the gate does not let it happen.
@@ -45,8 +45,7 @@ def metered(model: Any) -> Generator[ModelCall]:
     if unmetered.get():
         yield ModelCall(model_name(model))
         return
-    with model_call(model_name(model)) as call:
-        call.usage = Usage(1)
+    with model_call(model_name(model), calls) as call:
         try:
             yield call
         except Exception as error:

@@ -8,7 +8,6 @@ from typing import TypeAlias
 from trace_bridge.graph.guards import Phrases
 from trace_bridge.graph.program import Program, shortened
 from trace_bridge.llm.base import LLM, Message, complete
-from trace_bridge.llm.lite import configured
 from trace_bridge.optimizers.base import Change, Optimizer, Proposal, judge_change
 from trace_bridge.optimizers.reply import ReplyError, Suggestions, read_reply, typed
 
@@ -32,6 +31,8 @@ def model_for(optimizer: Optimizer) -> LLM:
     Raises:
         ValueError: there is none.
     """
+    from trace_bridge.llm.lite import configured
+
     llm = optimizer.llm or configured()
     if llm is None:
         raise ValueError(no_model(type(optimizer).__name__, ("bootstrap", "optuna")))

@@ -7,7 +7,6 @@ run, and call what stands in for it: a copy with the values that are current, in
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
@@ -212,6 +211,8 @@ def _steps(context: Context, stack: ExitStack, pieces: Any) -> Iterator[Any]:
 
 
 async def _asteps(context: Context, stack: ExitStack, pieces: Any) -> AsyncIterator[Any]:
+    import asyncio
+
     async def step() -> Any:
         return await anext(pieces, _END)
 

@@ -49,14 +49,15 @@ def test_exceptions_are_noted_and_go_on(error):
 
 
 def test_a_run_is_freed_without_the_garbage_collector():
-    recorder = Recorder({"q": "?"})
-    with recorder.recording() as root, root.component("c", {}, {}) as call:
+    value, recorder = Parameter("v"), Recorder({"q": "?"})
+    with recorder.recording() as root, root.component("c", {"x": value}, {}) as call:
         inherited = contextvars.copy_context()  # as a task's: who works in it enters calls, too
         inherited.run(_work)
-    kept = weakref.ref(recorder)
+        call.returns("x", made_of=[recorder.calls[-1]])
+    kept = weakref.ref(value)
     gc.disable()
     try:
-        del recorder, root, call, inherited
+        del value, recorder, root, call, inherited
         assert kept() is None
     finally:
         gc.enable()

@@ -213,6 +213,11 @@ class Recorder(Log):
         self.inputs = dict(inputs or {})
         self.root: Call = _Root(self, None, "agent", self.inputs, None, "")
 
+    def __del__(self) -> None:
+        # an outer call may have been made of what its inner ones gave, which know it as their outer
+        for call in self.calls:
+            call.made_of = None
+
     def recording(self) -> Call:
         """The outermost frame: what this context (and what inherits it) does in it is recorded."""
         return self.root

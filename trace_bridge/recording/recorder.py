@@ -16,6 +16,7 @@ from typing import Self, cast
 
 from trace_bridge.graph import Parameter
 
+_NO_FIELDS: Mapping[str, object] = {}
 _sequence = itertools.count()  # next() is atomic: one order for the events of all threads
 
 
@@ -47,7 +48,7 @@ class Call:
         self.parameters = parameters
         self.description = description
         self.output: object = None
-        self.fields: Mapping[str, object] = {}
+        self.fields = _NO_FIELDS
         self.made_of: object = None
         self.causes: Sequence[Call] = ()
         self.pieces: list[object] | None = None

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from types import TracebackType
@@ -217,7 +217,7 @@ def _component(
 
 
 def _inputs(
-    where: Attached, scope: Scope, messages: Sequence[LLMMessage], texts: Set[str]
+    where: Attached, scope: Scope, messages: Sequence[LLMMessage], texts: set[str]
 ) -> dict[str, object]:
     """What a model call was sent, but for ``texts``, by what it was made of.
 

@@ -10,7 +10,7 @@ prompt of its own.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeAlias
@@ -61,11 +61,11 @@ class Received(NamedTuple):
     """
 
     owner: object
-    texts: Set[str]
+    texts: set[str]
     messages: Sequence[object]
     inputs: dict[str, object]
 
-    def begins(self, owner: object, texts: Set[str], messages: Sequence[object]) -> bool:
+    def begins(self, owner: object, texts: set[str], messages: Sequence[object]) -> bool:
         """Whether another call is sent the same objects first, and would have the same inputs."""
         return (
             self.owner is owner

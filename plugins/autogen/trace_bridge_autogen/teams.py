@@ -56,6 +56,7 @@ async def _run(
             for m in given
             if isinstance(m, (str, BaseChatMessage))
         ]
+
     def seen(item: object) -> None:
         if isinstance(item, TaskResult):
             _returned(where, call, item)

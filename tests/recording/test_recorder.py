@@ -1,6 +1,8 @@
 import asyncio
 import contextvars
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -44,6 +46,37 @@ def test_exceptions_are_noted_and_go_on(error):
     assert recorder.root.error is error
     assert call.ended >= 0
     assert current_call() is None
+
+
+def test_a_run_is_freed_without_the_garbage_collector():
+    value, recorder = Parameter("v"), Recorder({"q": "?"})
+    with recorder.recording() as root, root.component("c", {"x": value}, {}) as call:
+        inherited = contextvars.copy_context()  # as a task's: who works in it enters calls, too
+        inherited.run(_work)
+        call.returns("x", made_of=[recorder.calls[-1]])
+    kept = weakref.ref(value)
+    gc.disable()
+    try:
+        del value, recorder, root, call, inherited
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
+def _work():
+    with current_call().component("inner", {}, {}):
+        pass
+
+
+def test_what_begins_when_the_run_is_over_has_no_part_in_it():
+    recorder = Recorder(repeat=2)
+    with recorder.recording() as root, root.component("c", {}, {}) as call:
+        inherited = contextvars.copy_context()
+    assert inherited.run(current_call).recorder.repeat == 2
+    inherited.run(_work)
+    inherited.run(note_read, call, "x")
+    assert recorder.calls == [call]
+    assert recorder.reads == []
 
 
 def test_used_parameters_each_once():

@@ -16,6 +16,7 @@ from typing import Self, cast
 
 from trace_bridge.graph import Parameter
 
+_NO_FIELDS: Mapping[str, object] = {}
 _sequence = itertools.count()  # next() is atomic: one order for the events of all threads
 
 
@@ -37,7 +38,7 @@ class Call:
     )  # fmt: skip
 
     def __init__(
-        self, recorder: Recorder, parent: Call | None, op: str, inputs: Mapping[str, object],
+        self, recorder: Log, parent: Call | None, op: str, inputs: Mapping[str, object],
         parameters: Mapping[str, Parameter] | None, description: str,
     ) -> None:  # fmt: skip
         self.recorder = recorder
@@ -47,7 +48,7 @@ class Call:
         self.parameters = parameters
         self.description = description
         self.output: object = None
-        self.fields: Mapping[str, object] = {}
+        self.fields = _NO_FIELDS
         self.made_of: object = None
         self.causes: Sequence[Call] = ()
         self.pieces: list[object] | None = None
@@ -151,6 +152,7 @@ class Call:
         self.error = error
         self.ended = next(_sequence)
         _current.reset(self.token)
+        del self.token  # it knows the context, in which a call may be current that has it
 
     def entered(self) -> AbstractContextManager[None]:
         """Record below this call: in a thread that did not inherit the context, or step by step."""
@@ -186,7 +188,20 @@ def note_read(value: object, name: str) -> None:
         call.recorder.reads.append((next(_sequence), call, id(value), name))
 
 
-class Recorder:
+class Log:
+    """Where calls note what happens inside them.
+
+    Attributes:
+        repeat: above 0 for a repeated run, which wants fresh samples and no cached ones.
+    """
+
+    def __init__(self, repeat: int) -> None:
+        self.repeat = repeat
+        self.calls: list[Call] = []
+        self.reads: list[tuple[int, Call, int, str]] = []
+
+
+class Recorder(Log):
     """Collects the calls of one run of an agent.
 
     Args:
@@ -195,11 +210,14 @@ class Recorder:
     """
 
     def __init__(self, inputs: Mapping[str, object] | None = None, repeat: int = 0) -> None:
+        super().__init__(repeat)
         self.inputs = dict(inputs or {})
-        self.repeat = repeat
-        self.calls: list[Call] = []
-        self.reads: list[tuple[int, Call, int, str]] = []
-        self.root = Call(self, None, "agent", self.inputs, None, "")
+        self.root: Call = _Root(self, None, "agent", self.inputs, None, "")
+
+    def __del__(self) -> None:
+        # an outer call may have been made of what its inner ones gave, which know it as their outer
+        for call in self.calls:
+            call.made_of = None
 
     def recording(self) -> Call:
         """The outermost frame: what this context (and what inherits it) does in it is recorded."""
@@ -211,6 +229,26 @@ class Recorder:
         for call in self.calls:
             found.update(dict.fromkeys((call.parameters or {}).values()))
         return list(found)
+
+
+class _Root(Call):
+    """The outermost frame. When it is over, its calls let go of the recorder.
+
+    Else only the garbage collector could free a run, at a cost like that of recording it. What
+    somebody still does then (in a thread that nobody waited for) has no part in the output.
+    """
+
+    __slots__ = ()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        super().__exit__(kind, error, trace)
+        late = Log(self.recorder.repeat)
+        for call in self.recorder.calls:
+            call.recorder = late
+        self.recorder = late
 
 
 def resolved(value: object) -> object:

@@ -87,6 +87,21 @@ async def test_what_was_said_before_the_recording_is_a_constant():
     assert len(again) == len(traced.model_calls())
 
 
+@pytest.mark.usefixtures("seams")
+async def test_what_an_earlier_recording_has_noted_is_a_constant_too():
+    agent, client = reflection()
+    module = AutoGenModule(agent)
+    with module.attached():
+        for _ in range(2):
+            client.counts = dict.fromkeys(client.counts, 0)
+            recorder = Recorder({})
+            with recorder.recording() as root:
+                task = tainted("a task")
+                root.returns(await agent.run(task=task))
+            traced = Traced(recorder)
+            assert mismatches(traced, client, known=tokens(task)) == []
+
+
 @pytest.mark.parametrize("shape", [selector, nested])
 async def test_a_runtime_that_the_user_started(shape):
     """Its tasks know nothing of the recording that is under way."""

@@ -27,6 +27,9 @@ class Layout:
         spans: by the name of a slot, the marker after which a part of a system message stands.
         attributes: what else is a slot: attribute names by globs-free paths (``"home/alice"``).
         unsafe: run changed code in this process.
+
+    Attributes:
+        held: by an object's position and attribute, the places that the attribute holds.
     """
 
     def __init__(
@@ -49,9 +52,10 @@ class Layout:
             for place in places:
                 self._readable[at, place.reader].append(place)
         self._names: dict[tuple[int, int], str] = {}
-        self._held: dict[tuple[int, str], list[Place]] = defaultdict(list)
+        self.held: dict[tuple[int, str], list[Place]] = {}
         for place in self.places:
-            self._held[self.position[id(place.owner)], place.attribute].append(place)
+            key = (self.position[id(place.owner)], place.attribute)
+            self.held.setdefault(key, []).append(place)
         self._tools: dict[int, list[int]] = defaultdict(list)
         for at, item in enumerate(self.found):
             if "tools" in item.owners[-2:-1] or "handoffs" in item.owners[-2:-1]:
@@ -82,10 +86,6 @@ class Layout:
         if len(readers) == 1:
             return self._readable.get((at, readers[0]), [])
         return [place for place in self._read.get(at, ()) if place.reader in readers]
-
-    def held(self, at: int, attribute: str) -> list[Place]:
-        """The places that an attribute of the object holds."""
-        return self._held.get((at, attribute), [])
 
     def tools(self, at: int, names: Collection[str]) -> list[Place]:
         """The places that are read when an agent's model is sent tools of these names."""

@@ -36,7 +36,7 @@ from trace_bridge import (
     model_call,
     refused,
 )
-from trace_bridge_autogen.running import Attached, Scope, active
+from trace_bridge_autogen.running import Attached, Received, Scope, active
 from trace_bridge_autogen.slots import Place
 
 _FIELD = re.compile(r"\{\w+\}")
@@ -127,7 +127,6 @@ class _Asked:
         self, client: ChatCompletionClient, call: Call | None, args: Any, kwargs: Any
     ) -> None:
         self.client = client
-        self.outer = call
         messages = cast("Sequence[LLMMessage]", args[0] if args else kwargs.get("messages", ()))
         self.call: Call | None = None
         self.scope: Scope | None = None
@@ -135,6 +134,7 @@ class _Asked:
             where = active.get()
             self.scope = None if where is None else where.scope(call)
             self.call = _component(where, self.scope, call, messages, kwargs.get("tools") or ())
+        self._gate: model_call | None = None
         self.paid: ModelCall | None = None
 
     def answered(self, result: CreateResult) -> None:
@@ -151,6 +151,8 @@ class _Asked:
                 self.scope.asked.update((wish.id, self.call) for wish in said)
 
     def __enter__(self) -> Self:
+        if gate.get() is None:  # nobody counts: the name is not needed either
+            return self
         self._gate = model_call(model_name(self.client))
         try:
             self.paid = self._gate.__enter__()
@@ -166,13 +168,13 @@ class _Asked:
         if self.paid is not None and isinstance(error, Exception):
             self.paid.refused = refused(error)
         try:
-            self._gate.__exit__(kind, error, trace)
+            if self._gate is not None:
+                self._gate.__exit__(kind, error, trace)
         finally:
             self._ended(error)
 
     def _ended(self, error: BaseException | None) -> None:
-        where = active.get()
-        if where is not None and isinstance(error, Exception):
+        if isinstance(error, Exception) and (where := active.get()) is not None:
             where.failed(error)
         if self.call is not None:
             self.call.end(error)
@@ -209,18 +211,37 @@ def _component(
     if where is None or scope is None:
         inputs = {f"message.{at}": message.content for at, message in enumerate(messages, 1)}
         return call.component("model", inputs, {})
-    inputs: dict[str, object] = {}
     own = _explained(where, scope, messages, tools)
-    for at, message in enumerate(messages, 1):
-        if isinstance(message, SystemMessage) and message.content in own.texts:
+    inputs = _inputs(where, scope, messages, own.texts)
+    return call.component(f"{where.op(scope.owner)}/model", inputs, own.parameters)
+
+
+def _inputs(
+    where: Attached, scope: Scope, messages: Sequence[LLMMessage], texts: set[str]
+) -> dict[str, object]:
+    """What a model call was sent, but for ``texts``, by what it was made of.
+
+    A conversation only grows: what the call before was sent, too, is not looked at again.
+    """
+    before = where.received.get(id(scope.owner))
+    first, inputs = 0, dict[str, object]()
+    if before is not None and before.begins(scope.owner, texts, messages):
+        first, inputs = len(before.messages), before.inputs.copy()
+    settled = True
+    for at, message in enumerate(messages[first:], first + 1):
+        if isinstance(message, SystemMessage) and message.content in texts:
             continue
-        origin = where.bound(message) or _origin(where, scope, message)
+        origin: object = where.bound(message)
+        if not origin:
+            origin, settled = _origin(where, scope, message), False
         if isinstance(origin, list):
             if not origin:
                 continue
             origin = single(cast("list[object]", origin))
         inputs[f"message.{at}"] = origin
-    return call.component(f"{where.op(scope.owner)}/model", inputs, own.parameters)
+    if settled:
+        where.received[id(scope.owner)] = Received(scope.owner, texts, tuple(messages), inputs)
+    return inputs
 
 
 def single(origin: object) -> object:
@@ -257,10 +278,9 @@ def _explained(
         own.texts.update(set(sent).intersection(values))
     system = layout.read(at, "system")
     if system:
-        said = {message.content for message in messages if isinstance(message, SystemMessage)}
-        told = getattr(scope.owner, "_system_messages", ())
-        own.texts.update(message.content for message in told)
-        if any(message.content in said for message in told):
+        told = {message.content for message in getattr(scope.owner, "_system_messages", ())}
+        own.texts.update(told)
+        if any(isinstance(m, SystemMessage) and m.content in told for m in messages):
             places += system
     if tools:
         places += layout.tools(at, {_tool_name(tool) for tool in tools})

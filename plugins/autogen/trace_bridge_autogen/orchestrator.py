@@ -26,7 +26,7 @@ def places() -> Iterator[SeamPlace]:
 def _filled(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def fill(self: Any, *args: Any, **kwargs: Any) -> Any:
         where = active.get()
-        team = None if where is None or not where.live else where.team(self)
+        team = None if where is None else where.team(self)
         text = None if where is None or team is None else where.texts(team).get(name)
         if text is None:
             return original(self, *args, **kwargs)

@@ -20,7 +20,7 @@ from autogen_agentchat.teams._group_chat._selector_group_chat import SelectorGro
 
 from trace_bridge_autogen.layout import Layout
 from trace_bridge_autogen.magentic import Orchestrator
-from trace_bridge_autogen.running import Attached, active
+from trace_bridge_autogen.running import active
 
 _ABSENT = object()
 
@@ -51,34 +51,35 @@ class _Live:
             msg = f"{type(owner).__name__!r} object has no attribute {self.name!r}"
             raise AttributeError(msg) from None
         where = active.get()
-        if where is None or not where.live:
-            return value
-        return self.current(where, owner, value)
+        if where is not None:
+            for slot in where.slots.get((id(owner), self.name), ()):
+                value = slot.current(value)
+        return value
 
     def __set__(self, owner: Any, value: Any) -> None:
         owner.__dict__[self.name] = value
-
-    def current(self, where: Attached, owner: Any, value: Any) -> Any:
-        """What the attribute has to be in an attached context."""
-        return where.current(owner, self.name, value)
 
 
 class _Copied(_Live):
     """An attribute that a manager was given by its team."""
 
-    def __set__(self, owner: Any, value: Any) -> None:
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        value = super().__get__(owner, kind)
         where = active.get()
-        team = None if where is None or not where.live else where.team(owner)
-        owner.__dict__[self.name] = value if team is None else _own(team, self.name, value)
-
-    def current(self, where: Attached, owner: Any, value: Any) -> Any:
-        team = where.team(owner)
-        if team is None:
+        team = None if where is None or owner is None else where.team(owner)
+        if where is None or team is None:
             return value
         if self.name in ("_participant_descriptions", "_team_description"):
             texts = [agent.description for agent in team._participants]
             return texts if self.name[1] == "p" else described(team._participant_names, texts)
-        return where.current(team, self.name, value)
+        for slot in where.slots.get((id(team), self.name), ()):
+            value = slot.current(value)
+        return value
+
+    def __set__(self, owner: Any, value: Any) -> None:
+        where = active.get()
+        team = None if where is None else where.team(owner)
+        owner.__dict__[self.name] = value if team is None else _own(team, self.name, value)
 
 
 def _own(team: Any, name: str, value: object) -> object:

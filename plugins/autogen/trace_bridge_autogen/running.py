@@ -5,15 +5,18 @@ when AutoGen turns the one into the other. Text is compared only where an agent 
 prompt of its own.
 """
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage
+from autogen_agentchat.teams import BaseGroupChat
 
 from trace_bridge import BudgetExhaustedError, Call, Node, Parameter
 from trace_bridge_autogen.layout import Layout
@@ -22,7 +25,6 @@ from trace_bridge_autogen.slots import CONSTANT, Place, Reader
 Origin: TypeAlias = "Call | Node | str | list[Call | Node | str]"
 
 
-@dataclass(slots=True, eq=False)
 class Scope:
     """A turn of an agent or a run of a team, while it lasts.
 
@@ -34,18 +36,67 @@ class Scope:
         results: by the id of a tool call, what carried it out.
         thread: what a team, or an agent of somebody's own, has heard so far.
         causes: by a participant's name, the choice that made it speak.
-        finished: what ran to its end inside, newest last: turns, and runs of teams.
     """
 
-    call: Call
+    __slots__ = ("asked", "call", "causes", "models", "owner", "results", "thread")
+
+    def __init__(self, call: Call, owner: object) -> None:
+        self.call = call
+        self.owner = owner
+        self.models: list[Call] = []
+        self.asked: dict[str, Call] = {}
+        self.results: dict[str, Call] = {}
+        self.thread: list[BaseAgentEvent | BaseChatMessage] = []
+        self.causes: dict[str, Call] = {}
+
+
+class Received(NamedTuple):
+    """What a model call was sent, all of which was bound.
+
+    Attributes:
+        owner: whose call it was.
+        texts: of messages that are nothing but the owner's parameters.
+        messages: all of them.
+        inputs: as the call has them.
+    """
+
     owner: object
-    models: list[Call] = field(default_factory=list[Call])
-    asked: dict[str, Call] = field(default_factory=dict[str, Call])
-    results: dict[str, Call] = field(default_factory=dict[str, Call])
-    thread: list[BaseAgentEvent | BaseChatMessage] = field(
-        default_factory=list[BaseAgentEvent | BaseChatMessage]
-    )
-    causes: dict[str, Call] = field(default_factory=dict[str, Call])
+    texts: set[str]
+    messages: Sequence[object]
+    inputs: dict[str, object]
+
+    def begins(self, owner: object, texts: set[str], messages: Sequence[object]) -> bool:
+        """Whether another call is sent the same objects first, and would have the same inputs."""
+        return (
+            self.owner is owner
+            and self.texts == texts
+            and len(self.messages) <= len(messages)
+            and all(map(operator.is_, self.messages, messages))
+        )
+
+
+class LiveSlot:
+    """A slot of an object that holds the original value, where the current one is wanted."""
+
+    __slots__ = ("_known", "_layout", "_parameter", "_place")
+
+    def __init__(self, layout: Layout, place: Place) -> None:
+        self._layout = layout
+        self._place = place
+        self._parameter = layout.parameters[place.path]
+        # what the attribute holds, the value that is current, and both
+        self._known: tuple[object, object, Any] = (self, None, None)
+
+    def current(self, held: Any) -> Any:
+        """``held`` with the value that is current; the same object while both stay the same."""
+        value = self._parameter.peek()
+        before, known, made = self._known
+        if before is held and known is value:
+            return made
+        same = self._place.decode(held) == value
+        made = held if same else self._layout.encoded(self._place, held, value)
+        self._known = (held, value, made)
+        return made
 
 
 class Attached:
@@ -56,23 +107,41 @@ class Attached:
         objects: the agent's own objects, or a copy's, in the order of the layout's.
         live: whether they are the user's own, which hold the original values: what reads them is
             given the current ones (``trace_bridge_autogen.overlay``).
+
+    Attributes:
+        teams: the user's own, by what their managers know of them.
+        slots: by an object's id and an attribute of it, what that holds.
     """
 
     def __init__(self, layout: Layout, objects: Sequence[Any], *, live: bool) -> None:
         self.layout = layout
         self.objects = objects
-        self.live = live
         self.position = {id(value): at for at, value in enumerate(objects)}
-        self.teams = {team_id: value for value in objects if (team_id := _team_id(value))}
+        # copies hold the current values themselves
+        own = objects if live else ()
+        self.teams = {t._group_topic_type: t for t in own if isinstance(t, BaseGroupChat)}
+        self.slots = {
+            (id(own[at]), name): [LiveSlot(layout, place) for place in places]
+            for (at, name), places in layout.held.items()
+            if live
+        }
         self.scopes: dict[int, Scope] = {}  # by the id of their call, which they keep
         self.tools: dict[int, tuple[Call, str]] = {}  # tools at work, by the id of their call
         # by id, with the object, so that no other can get its id
         self._makers: dict[int, tuple[object, Call]] = {}
         self._bound: dict[int, tuple[object, Origin]] = {}
+        self.received: dict[int, Received] = {}  # by the id of the owner, the latest
         self._heard: dict[int, list[BaseAgentEvent | BaseChatMessage]] = {}
         self._failures: list[Exception] = []
-        # by an object's id and attribute: what it holds, the values that are current, and both
-        self._current: dict[tuple[int, str], tuple[object, list[object], Any]] = {}
+        self._recorder: object = None
+
+    def begins(self, outer: Call) -> None:
+        """A turn or run begins: what was noted in an earlier recording is forgotten."""
+        if outer.recorder is not self._recorder:
+            self._recorder = outer.recorder
+            for noted in (self.scopes, self.tools, self._makers, self._bound, self.received):
+                noted.clear()
+            self._failures.clear()
 
     def at(self, value: object) -> int | None:
         """The position of an object of the agent."""
@@ -80,9 +149,10 @@ class Attached:
 
     def op(self, value: Any) -> str:
         """What an object is called in the graph."""
-        at = self.at(value)
-        name = getattr(value, "name", None)
-        return self.layout.op(at) if at is not None else str(name or type(value).__name__)
+        at = self.position.get(id(value))
+        if at is not None:
+            return self.layout.op(at)
+        return str(getattr(value, "name", None) or type(value).__name__)
 
     def read(self, value: object, *readers: Reader) -> dict[str, Parameter]:
         """The parameters that calls of an object read, of these kinds."""
@@ -93,32 +163,14 @@ class Attached:
         """The current value at a place."""
         return self.layout.parameters[place.path].peek()
 
-    def current(self, owner: object, attribute: str, held: Any) -> Any:
-        """What an attribute of one of the user's objects has to be, which holds the original."""
-        at = self.position.get(id(owner))
-        places = () if at is None else self.layout.held(at, attribute)
-        if not places:
-            return held
-        values = [self.value(place) for place in places]
-        known = self._current.get((id(owner), attribute))
-        if known is not None and known[0] is held and known[1] == values:
-            return known[2]
-        made = held
-        for place, value in zip(places, values, strict=True):
-            if place.decode(made) != value:
-                made = self.layout.encoded(place, made, value)
-        self._current[id(owner), attribute] = (held, values, made)
-        return made
-
     def team(self, manager: Any) -> Any:
-        """The team that a manager belongs to; None for one of another agent."""
-        topic = str(getattr(manager, "_group_topic_type", ""))
-        return self.teams.get(topic.removeprefix("group_topic_"))
+        """The user's team that a manager belongs to; None for one of another agent, or a copy."""
+        return self.teams.get(getattr(manager, "_group_topic_type", ""))
 
     def texts(self, team: object) -> dict[str, str]:
         """The current texts of a team's constants, by the slot's name, where they have changed."""
         at = self.at(team)
-        constants = () if at is None else self.layout.held(at, CONSTANT)
+        constants = () if at is None else self.layout.held.get((at, CONSTANT), ())
         current = {p.path.rpartition(":")[2]: (str(self.value(p)), p.get()) for p in constants}
         return {name: text for name, (text, own) in current.items() if text != own}
 
@@ -155,6 +207,8 @@ class Attached:
 
     def bind(self, message: object, origin: Origin) -> None:
         """Note what a model's message, or a tool's result in one, was made of."""
+        if id(message) in self._bound:
+            self.received.clear()
         self._bound[id(message)] = (message, origin)
 
     def bound(self, message: object) -> Origin | None:
@@ -181,10 +235,6 @@ class Attached:
     def entered(self) -> AbstractContextManager[None]:
         """Let this be what calls in this context belong to."""
         return _Entered(self)
-
-
-def _team_id(value: object) -> str | None:
-    return getattr(value, "_team_id", None)
 
 
 class _Entered(AbstractContextManager[None]):

@@ -15,7 +15,6 @@ from autogen_agentchat.messages import BaseChatMessage
 from autogen_agentchat.teams import BaseGroupChat
 from autogen_agentchat.teams._group_chat._base_group_chat_manager import BaseGroupChatManager
 from autogen_agentchat.teams._group_chat._round_robin_group_chat import RoundRobinGroupChatManager
-from autogen_agentchat.teams._group_chat._sequential_routed_agent import SequentialRoutedAgent
 from autogen_agentchat.teams._group_chat._swarm_group_chat import SwarmGroupChatManager
 from autogen_core.code_executor import CodeExecutor
 from autogen_core.memory import Memory
@@ -64,5 +63,4 @@ def _places() -> Iterator[SeamPlace]:
             method = vars(kind).get(name)
             if method is not None and not getattr(method, "__isabstractmethod__", False):
                 yield kind, name, make
-    yield SequentialRoutedAgent, "on_message_impl", teams.on_message_impl
     yield from orchestrator.places()

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from contextvars import Context, copy_context
 from typing import Any, cast
 
@@ -13,8 +14,9 @@ from autogen_agentchat.base import TaskResult
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, TextMessage
 from autogen_agentchat.teams import BaseGroupChat, MagenticOneGroupChat
 from autogen_agentchat.teams._group_chat._base_group_chat_manager import BaseGroupChatManager
+from autogen_agentchat.teams._group_chat._sequential_routed_agent import SequentialRoutedAgent
 
-from trace_bridge import Call, current_call
+from trace_bridge import Call, current_call, seams_installed
 from trace_bridge_autogen.models import single, stands_in
 from trace_bridge_autogen.running import Attached, Scope, active
 from trace_bridge_autogen.turns import stepwise
@@ -40,6 +42,7 @@ async def _run(
     where: Attached, outer: Call, team: BaseGroupChat, task: object,
     begin: Callable[[], AsyncGenerator[Any]],
 ) -> AsyncGenerator[Any]:  # fmt: skip
+    where.begins(outer)
     given = cast("list[object]", task) if isinstance(task, list) else [task]
     inputs = {"task": single([where.origin(m) for m in given])} if task is not None else {}
     call = outer.component(where.op(team), inputs, where.read(team, "run"))
@@ -53,18 +56,28 @@ async def _run(
             for m in given
             if isinstance(m, (str, BaseChatMessage))
         ]
-    if not team._embedded_runtime:
-        with call.entered():
-            _elsewhere[team._team_id] = copy_context()
 
     def seen(item: object) -> None:
         if isinstance(item, TaskResult):
             _returned(where, call, item)
             call.end()
 
-    try:
+    with _found_elsewhere(call, team):
         async for item in stepwise(call, begin, seen):
             yield item
+
+
+@contextmanager
+def _found_elsewhere(call: Call, team: BaseGroupChat) -> Generator[None]:
+    """Let the handlers of a runtime that the user has started find back to ``call``."""
+    if team._embedded_runtime:
+        yield
+        return
+    with call.entered():
+        _elsewhere[team._team_id] = copy_context()
+    try:
+        with seams_installed(lambda: [(SequentialRoutedAgent, "on_message_impl", on_message_impl)]):
+            yield
     finally:
         _elsewhere.pop(team._team_id, None)
 
@@ -167,7 +180,7 @@ def on_message_impl(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def on_message_impl(self: Any, message: Any, ctx: Any) -> Any:
         work = original(self, message, ctx)
-        if not _elsewhere or active.get() is not None:
+        if active.get() is not None:
             return work
         context = next((c for key, c in _elsewhere.items() if key in self.id.type), None)
         return work if context is None else _inside(context, work)

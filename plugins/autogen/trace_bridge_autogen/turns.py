@@ -28,8 +28,9 @@ class Turn:
     """
 
     def __init__(
-        self, where: Attached, outer: Call, agent: Any, messages: Sequence[BaseChatMessage]
-    ) -> None:
+        self, where: Attached, outer: Call, around: Scope | None, agent: Any,
+        messages: Sequence[BaseChatMessage],
+    ) -> None:  # fmt: skip
         self.where = where
         framework = type(agent).__module__.startswith("autogen_agentchat.")
         # what AutoGen's own agents do with the messages is seen at their model calls
@@ -37,7 +38,6 @@ class Turn:
         if not framework:
             heard = enumerate(messages, 1)
             inputs = {f"message.{at}": where.origin(message) for at, message in heard}
-        around = where.scope(outer)
         # the code of somebody's own agent may use its texts as it likes
         parameters = {} if framework else where.read(agent, "text", "tools", "summary")
         self.call = outer.component(where.op(agent), inputs, parameters, agent.description)
@@ -117,10 +117,11 @@ def _turn(agent: object, messages: Sequence[BaseChatMessage]) -> Turn | None:
     where, call = active.get(), current_call()
     if where is None or call is None:
         return None
+    where.begins(call)
     scope = where.scope(call)
     if scope is not None and scope.owner is agent and scope.call.ended < 0:
         return None
-    return Turn(where, call, agent, messages)
+    return Turn(where, call, scope, agent, messages)
 
 
 def on_messages(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -165,6 +166,7 @@ async def stepwise(
     ``seen`` is told each item before it is passed on, and may end the call; it ends with the
     generator at the latest.
     """
+    item: Any = None
     try:
         entered = call.entered()
         with entered:
@@ -178,8 +180,9 @@ async def stepwise(
                 seen(item)
                 yield item
         finally:
-            with entered:
-                await stream.aclose()
+            if item is not _END:
+                with entered:
+                    await stream.aclose()
     except BaseException as error:
         if failed is not None and isinstance(error, Exception):
             failed(error)
@@ -217,8 +220,8 @@ def add_message(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _added(where: Attached, call: Call, message: object) -> None:
-    scope = where.scope(call)
-    if scope is None or call is not scope.call:  # a memory adds what it remembers
+    scope = where.scopes.get(id(call))
+    if scope is None:  # a memory adds what it remembers
         where.bind(message, call)
         return
     if isinstance(message, FunctionExecutionResultMessage):

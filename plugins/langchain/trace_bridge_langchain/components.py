@@ -17,7 +17,13 @@ from langchain_core.runnables.config import var_child_runnable_config
 from trace_bridge import Call, current_call
 from trace_bridge_langchain import models
 from trace_bridge_langchain.discovery import own_name
-from trace_bridge_langchain.layout import UNKNOWN, Site, called_by, runs_users_code
+from trace_bridge_langchain.layout import (
+    UNKNOWN,
+    Site,
+    called_by,
+    is_users_function,
+    runs_users_code,
+)
 from trace_bridge_langchain.running import Attached, active
 from trace_bridge_langchain.states import Reads, plain, watched, written
 
@@ -271,8 +277,12 @@ def _met_function(self: Any) -> tuple[Any, Site | None, Attached | None]:
     LangGraph makes new runnables on the way: for each call of a task, and some of its own.
     """
     own, site, where = met(self)
-    if site is UNKNOWN and where is not None:
-        site = where.met(called_by(self))[1]
+    if site is UNKNOWN:
+        called = called_by(self)
+        if where is not None:
+            site = where.met(called)[1]
+        if site is UNKNOWN:
+            return own, site if is_users_function(called) else None, where
     return own, site if is_component(self, site) else None, where
 
 

@@ -277,7 +277,12 @@ class Layout:
 
 def runs_users_code(value: object) -> bool:
     """Whether what is called by a runnable, or is a function, is the user's own."""
-    return is_users(getattr(called := called_by(value), "__func__", called))
+    return is_users_function(called_by(value))
+
+
+def is_users_function(called: object) -> bool:
+    """Whether a function or method is the user's own."""
+    return is_users(getattr(called, "__func__", called))
 
 
 def called_by(value: Any) -> Any:

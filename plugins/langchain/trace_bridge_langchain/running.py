@@ -49,6 +49,8 @@ class Attached:
     def met(self, value: Any) -> tuple[Any, Site]:
         """What runs in place of ``value``, and what is known of it."""
         copy, at = self._copy or self.copy, id(value)
+        if not copy.made:  # nothing has changed, and the agent itself runs
+            return value, self.layout.sites.get(at, UNKNOWN)
         site = self.layout.sites.get(copy.originals.get(at, at), UNKNOWN)
         return copy.made.get(at, value), site
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from trace_bridge.graph.source import other_signature
@@ -74,18 +75,29 @@ class Phrases:
         most: as many words in a row are a copy of a text that is longer.
     """
 
-    def __init__(self, texts: Iterable[str], least: int, most: int = _GRAM) -> None:
-        self._grams: dict[int, set[tuple[str, ...]]] = {}
-        for text in texts:
+    def __init__(self, texts: Sequence[str], least: int, most: int = _GRAM) -> None:
+        self._texts, self._least, self._most = texts, least, most
+
+    @cached_property
+    def _known(self) -> dict[int, set[tuple[str, ...]]]:
+        known: dict[int, set[tuple[str, ...]]] = {}
+        for text in self._texts:
             words = _words(text)[:_MOST]
-            if len(words) >= least or len("".join(words)) >= _FEW:
-                size = min(len(words), most)
-                self._grams.setdefault(size, set()).update(_grams(words, size))
+            if self._tells(words):
+                size = min(len(words), self._most)
+                known.setdefault(size, set()).update(_grams(words, size))
+        return known
+
+    def _tells(self, words: list[str]) -> bool:
+        return len(words) >= self._least or len("".join(words)) >= _FEW
 
     def copied(self, old: str, new: str) -> str:
         """The first words in ``new`` that are a copy and do not stand in ``old``; else empty."""
-        before, words = _words(old), _words(new)
-        for size, known in self._grams.items():
+        words = _words(new)
+        if not self._tells(words):
+            return ""
+        before = _words(old)
+        for size, known in self._known.items():
             mine = set(_grams(before, size))
             for gram in _grams(words, size):
                 if gram in known and gram not in mine:

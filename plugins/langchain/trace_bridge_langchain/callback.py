@@ -21,7 +21,7 @@ from trace_bridge_langchain.running import Attached, Recorded
 from trace_bridge_langchain.seams import instrumented
 
 _log = logging.getLogger("trace_bridge")
-_KEPT = 100  # outputs that are kept for whoever gives feedback later
+_KEPT = 32  # outputs that are kept for whoever gives feedback later; what they hold takes memory
 
 
 class TraceCallback(BaseCallbackHandler):

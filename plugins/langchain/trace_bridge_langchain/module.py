@@ -65,7 +65,7 @@ class LangChainModule(AgentModule[Runnable[Any, Any]]):
     @contextmanager
     def attached(self) -> Generator[None]:
         """A context in which calls of the agent itself read this module's parameters."""
-        where = Attached(self.layout, self.state_dict)
+        where = Attached(self.layout, self.state_dict, live=True)
         with entry_seams(type(self.agent)), where.entered():
             yield
 

@@ -19,10 +19,14 @@ class Attached:
     Args:
         layout: the agent's.
         state: gives the current values.
+        live: whether the user may call the agent several times: each call reads what is current.
     """
 
-    def __init__(self, layout: Layout, state: Callable[[], Mapping[str, object]]) -> None:
+    def __init__(
+        self, layout: Layout, state: Callable[[], Mapping[str, object]], *, live: bool = False
+    ) -> None:
         self.layout = layout
+        self.live = live
         self._state = state
         self._copy: LightCopy | None = None
         self.causes: dict[str, Call] = {}  # by a graph's node: the router's call that chose it
@@ -40,10 +44,11 @@ class Attached:
         return (self._copy or self.copy).made.get(id(value), value)
 
     def entry(self, value: Any) -> Any:
-        """As ``find``, where the user calls: the agent itself reads what is current by now."""
-        call = current_call()
-        if value is self.layout.agent and call is not None and call.parent is None:
-            self._copy = None
+        """As ``find``, where the user may be who calls."""
+        if self.live and value is self.layout.agent:
+            call = current_call()
+            if call is not None and call.parent is None:
+                self._copy = None
         return self.find(value)
 
     def met(self, value: Any) -> tuple[Any, Site]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TypeAlias, cast
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # noise in a key
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
 
@@ -44,7 +45,7 @@ def jsonable(value: object, inside: tuple[int, ...] = ()) -> JSON:
 
 def canonical(value: object) -> str:
     """``value`` as JSON text that is the same for equal values."""
-    return json.dumps(jsonable(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(jsonable(value))
 
 
 def digest(*values: object) -> str:

@@ -249,8 +249,7 @@ def credit(ask: Ask, settings: Settings) -> Iterator[Line]:
         yield from _credited(f"k={k}, takes the first", sides, settings, other=other)
         ours = {OURS: _trials(ask, OURS, settings, k, careful=True, optimizer="gepa")}
         theirs = {"gepa": _trials(ask, "gepa", settings, k, careful=True, selector="all")}
-        found = _credited(f"k={k}, our gepa | theirs, all", {**ours, **theirs}, settings)
-        yield from found
+        yield from _credited(f"k={k}, our gepa | theirs, all", ours | theirs, settings)
 
 
 def _trials(

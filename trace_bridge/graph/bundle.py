@@ -10,8 +10,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from trace_bridge.graph.calls import OperatorCall
 from trace_bridge.graph.containers import ATOMS, unwrap
-from trace_bridge.graph.context import UNTRACED, ForwardScope, Scope
-from trace_bridge.graph.context import scope as _scope
+from trace_bridge.graph.context import UNTRACED, ForwardScope, Scope, scope
 from trace_bridge.graph.node import Node, linked
 from trace_bridge.graph.parameter import Parameter
 from trace_bridge.graph.source import (
@@ -27,6 +26,7 @@ _R = TypeVar("_R")
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _WRITABLE = frozenset((list, dict, set))
 _KEPT = 64  # changed sources that an operator keeps compiled
+_scope, _enter, _leave = scope.get, scope.set, scope.reset
 _FUNCTION_LIKE = ("__code__", "__defaults__", "__kwdefaults__")
 
 
@@ -52,6 +52,12 @@ class Operator(Generic[_P, _R]):
 
     Looks like the function it wraps (name, doc, signature, coroutine-ness).
     """
+
+    # What every call reads is found faster in slots; the rest is what functions have, too.
+    __slots__ = (
+        "__dict__", "__weakref__", "_key", "_kind", "_labels", "_rebuilt", "_source", "_unsafe",
+        "arguments", "description", "function", "is_coroutine", "op", "owner", "parameter",
+    )  # fmt: skip
 
     def __init__(
         self, function: Callable[_P, _R], *, trainable: bool = False, description: str = "",
@@ -127,7 +133,7 @@ class Operator(Generic[_P, _R]):
     def _bound(self, instance: object, parameter: Parameter | None) -> Operator[..., _R]:
         bound = self.__copy__()
         bound.owner, bound.arguments = instance, self.arguments[1:]
-        vars(bound)["_labels"] = {}
+        bound._labels = {}  # noqa: SLF001 (one of us)
         bound._show_call()  # noqa: SLF001 (one of us)
         if self.parameter is not None:
             bound.parameter = parameter or self._trainable_source()
@@ -136,6 +142,8 @@ class Operator(Generic[_P, _R]):
     def __copy__(self) -> Operator[_P, _R]:
         made = object.__new__(type(self))
         vars(made).update(vars(self))
+        for name in self.__slots__[2:]:
+            setattr(made, name, getattr(self, name))
         made._show_call()
         return made
 
@@ -176,11 +184,26 @@ class Operator(Generic[_P, _R]):
         Gives what the function would: a coroutine function's result has to be awaited, a
         generator's items come one by one, each a node.
         """
-        operands, labels, values = self._operands(args, kwargs)
-        named = {name: unwrap(item) for name, item in kwargs.items()} if kwargs else kwargs
-        outer = _scope.get()
-        scope = UNTRACED if outer is UNTRACED else Scope()
-        token = _scope.set(scope)
+        operands: tuple[object, ...] = args
+        values: list[Any] = []
+        changing = False  # the function may write to an argument
+        for item in args:
+            kind = type(item)
+            if kind is Node:
+                values.append(item._data)  # noqa: SLF001 # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] a Node
+            elif kind in ATOMS:
+                values.append(item)
+            else:
+                values.append(unwrap(item))
+                changing = changing or kind in _WRITABLE
+        if kwargs or changing or self.parameter is not None:
+            operands = self._operands(args, kwargs)
+        key = (len(args), *kwargs) if kwargs else len(args)
+        labels = self._labels.get(key) or self._label(key)
+        named = {name: unwrap(item) for name, item in kwargs.items()} if kwargs else None
+        outer = _scope()
+        inner = UNTRACED if outer is UNTRACED else Scope()
+        token = _enter(inner)
         try:
             function: Callable[..., Any] = self.function
             if self.parameter is not None:
@@ -189,46 +212,30 @@ class Operator(Generic[_P, _R]):
                     function = self._rebuilt.get(source) or self.implementation()  # pyright: ignore[reportArgumentType] a str
             if self.owner is not None:
                 values.insert(0, self.owner)
-            output = function(*values, **named)
+            output = function(*values, **named) if named else function(*values)
         except Exception as error:  # noqa: BLE001 (it is raised again)
-            OperatorCall(outer, scope, self, operands, labels).fail(error)
+            OperatorCall(outer, inner, self, operands, labels).fail(error)
         finally:
-            _scope.reset(token)
+            _leave(token)
         later = self.is_coroutine or (type(outer) is ForwardScope and outer)
-        if not (scope or later) and type(output) in ATOMS:  # the usual case
+        if not (inner or later) and type(output) in ATOMS:  # the usual case
             traced = outer is not UNTRACED
             return linked(self.op, output, operands, labels, (), self.description, traced=traced)
-        call = OperatorCall(outer, scope, self, operands, labels)
+        call = OperatorCall(outer, inner, self, operands, labels)
         given = call.later(output) if self.is_coroutine else call.given(output)
         if isinstance(given, Node):
-            scope.clear()  # nodes that were made in it and got out must not keep it alive
+            inner.clear()  # nodes that were made in it and got out must not keep it alive
         return cast("Node", given)
 
-    def _operands(
-        self, args: tuple[object, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[object, ...], tuple[str, ...], list[Any]]:
-        """The operands that the graph shows, the arguments that they are, and plain ``args``."""
-        operands = (*args, *kwargs.values()) if kwargs else args
-        values: list[Any] = []
-        writable = bool(kwargs) and not _WRITABLE.isdisjoint(map(type, kwargs.values()))
-        for item in args:
-            kind = type(item)
-            if kind is Node:
-                values.append(item.peek())  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] a Node
-            elif kind in ATOMS:
-                values.append(item)
-            else:
-                values.append(unwrap(item))
-                writable = writable or kind in _WRITABLE
-        if writable:  # the function may write to it: show what it was
+    def _operands(self, args: tuple[object, ...], kwargs: dict[str, Any]) -> tuple[object, ...]:
+        """The operands that the graph shows: the function may write to the arguments themselves."""
+        operands: tuple[object, ...] = (*args, *kwargs.values())
+        if not _WRITABLE.isdisjoint(map(type, operands)):
             operands = tuple(
                 cast("list[object]", item).copy() if type(item) in _WRITABLE else item
                 for item in operands
             )
-        if self.parameter is not None:
-            operands = (*operands, self.parameter)
-        key = (len(args), *kwargs) if kwargs else len(args)
-        return operands, self._labels.get(key) or self._label(key), values
+        return operands if self.parameter is None else (*operands, self.parameter)
 
     def _label(self, key: int | tuple[int | str, ...]) -> tuple[str, ...]:
         """The names of the arguments of a call: how many by position, and which by name."""

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from itertools import accumulate, chain, groupby
-from operator import attrgetter
+from itertools import accumulate, chain, filterfalse, groupby
+from operator import add
 from typing import NamedTuple
 
 from trace_bridge.graph.backward import Subgraph
@@ -33,7 +33,6 @@ _LEAST = 3  # characters that a node takes at the very least
 _BARE = 240  # characters for a run of which only feedback is shown, and that in short
 _GAVE = "\n    # gave "
 _NEWLINE = "\n    "  # keeps a value's further lines apart from the next step
-_described = attrgetter("op", "description", "trainable")
 _SAID = "<feedback>\n{}\n</feedback>"
 
 
@@ -163,15 +162,14 @@ class Program:
 
     def definitions(self, graphs: Iterable[Subgraph], room: int | None = None) -> str:
         """What the operations do, each once; with ``room``, in at most so many characters."""
-        described = dict.fromkeys(chain.from_iterable(map(_described, g.nodes) for g in graphs))
-        return fitted(
-            [
-                f"[{op}] {' '.join(text.split())}"
-                for op, text, trainable in described
-                if text and not trainable
-            ],
-            room,
-        )
+        known: dict[str, list[str]] = {}  # the operations that one text describes
+        lines: list[str] = []
+        for node in chain.from_iterable(graph.nodes for graph in graphs):
+            text, op = node.description, node.op
+            if text and op not in known.get(text, ()) and not node.trainable:
+                known.setdefault(text, []).append(op)
+                lines.append(f"[{op}] {' '.join(text.split())}")
+        return fitted(lines, room)
 
     def trace(self, graph: Subgraph, room: int | None = None) -> str:
         """One run: its inputs, its steps with their values, and the feedback.
@@ -194,55 +192,57 @@ class Program:
     def _steps(self, graph: Subgraph) -> list[str]:
         """All steps. This loop is what takes the time of a prompt: it is kept tight."""
         names, pending, limit = self._names, self._pending, self.limit
-        small, wished, some = 10 ** min(18, limit - 1), self._wished, graph.keep is not None
-        templates: dict[tuple[str, ...], str] = {}
+        small, wished, whole = 10 ** min(18, limit - 1), self._wished, graph.keep is None
+        signs: dict[tuple[str, ...], list[str]] = {}
         lines: list[str] = []
-        for node in graph.nodes:
-            if node in names and node not in pending:
-                continue
-            data = _data(node, graph) if node.trainable else node.peek()
-            plain = type(data) is int and -small < data < small
-            if plain or (type(data) is str and len(data) <= limit and "\n" not in data):
+        for node in self._unseen(graph):
+            data = node.peek() if type(node) is Node else _data(node, graph)
+            if type(data) is str and len(data) <= limit and "\n" not in data:
+                value, plain = data, False
+            elif plain := type(data) is int and -small < data < small:
                 value = str(data)
             else:
                 value = shown(data, limit, _NEWLINE)
-            if node.op == "constant" == node.name and (plain or is_literal(node)):
+            wish = node.name
+            if wish == "constant" == node.op and (plain or is_literal(node)):
                 names[node] = value
                 continue
-            number = wished.get(node.name)
-            name = f"{node.name}_{number}"
-            if number is None or name in wished or node in pending:
+            number = wished.get(wish)
+            if number is None or pending or (name := f"{wish}_{number}") in wished:
                 name = names[node] if node in pending else self._identify(node)
             else:  # as _identify does, where others had the same wish
-                wished[node.name] = number + 1
+                wished[wish] = number + 1
                 names[node] = name
-            parents, labels = inputs(node, graph) if some else (node.parents, node.labels)
+            if whole:
+                parents, labels = node.made_from(), node.labels
+            else:
+                parents, labels = inputs(node, graph)
             if not parents:
                 lines.append(f"{name} = {value}")
                 continue
-            template = templates.get(labels)
-            if template is None:
-                signs = [f"{label.replace('%', '%%')}=%s" if label else "%s" for label in labels]
-                template = templates[labels] = ", ".join(signs)
+            sign = signs.get(labels)
+            if sign is None:
+                sign = signs[labels] = [f"{label}=" if label else "" for label in labels]
             if len(parents) == 1:  # most often, and this is worth a tenth of the time
-                arguments = template % names[parents[0]]
-            elif len(parents) == 2:
-                arguments = template % (names[parents[0]], names[parents[1]])
+                arguments = sign[0] + names[parents[0]]
             else:
-                arguments = template % tuple([names[parent] for parent in parents])
+                arguments = ", ".join(map(add, sign, map(names.__getitem__, parents)))
             lines.append(f"{name} = {node.op}({arguments}){_GAVE}{value}")
         if pending:
             pending.difference_update(graph.nodes)
         return lines
 
+    def _unseen(self, graph: Subgraph) -> Iterable[Node]:
+        """The nodes that are to be shown: those without a name, or with one that is pending."""
+        names, pending = self._names, self._pending
+        if not pending:
+            return filterfalse(names.__contains__, graph.nodes)
+        return [node for node in graph.nodes if node not in names or node in pending]
+
     def _some_steps(self, graph: Subgraph, room: int) -> list[str]:
         """Steps in at most ``room`` characters: with shorter values, folded, or not all."""
-        names, pending = self._names, self._pending
-        steps = [
-            node
-            for node in graph.nodes
-            if (node not in names or node in pending) and not is_literal(node)
-        ]
+        pending = self._pending
+        steps = [node for node in self._unseen(graph) if not is_literal(node)]
         folds: Mapping[Node, Fold] = {}
         kept = self._affordable(steps, steps, graph, room, folds, _READABLE)
         if len(kept) < len(steps):

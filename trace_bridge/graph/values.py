@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
+from json.encoder import encode_basestring as _quoted
 from typing import TypeAlias, cast
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # noise in a key
@@ -45,6 +46,8 @@ def jsonable(value: object, inside: tuple[int, ...] = ()) -> JSON:
 
 def canonical(value: object) -> str:
     """``value`` as JSON text that is the same for equal values."""
+    if type(value) is str:  # most are
+        return _quoted(value)
     return _ENCODER.encode(jsonable(value))
 
 

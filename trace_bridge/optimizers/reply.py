@@ -50,13 +50,14 @@ def read_reply(text: str, finish_reason: str) -> Suggestions:
         ReplyError: if the reply was cut off or holds no suggestion that can be read.
     """
     check_ended(finish_reason)
-    try:
-        values, said = _shaped(strict_json(unfenced(text)), "")
-    except (ValueError, RecursionError):
-        pass
-    else:
-        if values:  # whatever its values hold
-            return Suggestions(values, said)
+    if (body := unfenced(text).lstrip()).startswith("{"):
+        try:
+            values, said = _shaped(strict_json(body), "")
+        except (ValueError, RecursionError):
+            pass
+        else:
+            if values:  # whatever its values hold
+                return Suggestions(values, said)
     text = after_thinking(text)
     first = _TAG.search(text)
     reasoning = _REASONING.search(text)

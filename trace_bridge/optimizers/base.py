@@ -237,16 +237,27 @@ class Optimizer(ABC):
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             weakref.finalize(self, self._loop.close)
-        task = self._loop.create_task(coroutine, context=copy_context())
+        loop, running = self._loop, True
+
+        async def last() -> _T:
+            try:
+                return await coroutine
+            finally:
+                if running:  # ``run_until_complete`` has the loop go round once more for this
+                    loop.stop()
+
+        task = loop.create_task(last(), context=copy_context())
         try:
-            return self._loop.run_until_complete(task)
+            loop.run_forever()
+            return task.result()
         finally:
             # ``task`` after Ctrl-C, and what it started: a client's logger, for one. A task that
             # outlives its loop can crash the interpreter when that ends.
-            if left := asyncio.all_tasks(self._loop):
+            running = False
+            if left := asyncio.all_tasks(loop):
                 for other in left:
                     other.cancel()
-                self._loop.run_until_complete(asyncio.wait(left))
+                loop.run_until_complete(asyncio.wait(left))
 
 
 Factory: TypeAlias = "type[Optimizer] | Callable[..., Optimizer]"

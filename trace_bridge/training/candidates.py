@@ -42,6 +42,13 @@ def why_nothing(proposals: Sequence[Proposal]) -> str:
     return "; ".join(dict.fromkeys(reasons)) or "nothing was proposed"
 
 
+def in_one(proposals: Sequence[Proposal], optimizer: str) -> Proposal:
+    """All that was proposed in vain, as one proposal without a state."""
+    reasons = dict.fromkeys(p.reasoning for p in proposals if p.reasoning)
+    changes = [change for proposal in proposals for change in proposal.changes]
+    return Proposal(tuple(changes), "\n".join(reasons), optimizer)
+
+
 def journaled(row: Mapping[str, Any]) -> Proposal:
     """The proposal that the journal kept."""
     changes = tuple(Change(**change) for change in row["changes"])

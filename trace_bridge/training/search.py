@@ -18,6 +18,7 @@ from trace_bridge.training.accept import improves, verdict
 from trace_bridge.training.budget import Kept, Ledger, Meter
 from trace_bridge.training.candidates import (
     Candidate,
+    in_one,
     journaled,
     race_cost,
     rungs,
@@ -137,9 +138,9 @@ class Search:
         proposals = await self._propose(plan, runs, step)
         candidates = [Candidate(p) for p in proposals if p.state]
         if not candidates:
-            nothing = Candidate(Proposal((), "", plan.optimizer))
             fate = f"nothing to try: {why_nothing(proposals)}"
-            self._finish_trial(self._trial(nothing, {}, fate))
+            refused = Candidate(in_one(proposals, plan.optimizer))
+            self._finish_trial(self._trial(refused, {}, fate))
             return False
         if plan.gated:
             candidates = await self._gate(candidates, runs, batch, step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import math
 import random
@@ -13,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from trace_bridge.graph import Feedback, digest, jsonable
 from trace_bridge.graph.context import overlaid
 from trace_bridge.llm.base import BudgetExhaustedError, ModelUnavailableError, Usage, gate
+from trace_bridge.llm.retrying import persistently
 from trace_bridge.optimizers.base import Optimizer, Proposal, StepPlan, Trial
 from trace_bridge.training.accept import improves, verdict
 from trace_bridge.training.budget import Kept, Ledger, Meter
@@ -159,11 +161,14 @@ class Search:
             return [journaled(item) for item in row["proposals"]]
         by_name = {parameter.name: parameter for parameter in self.task.parameters}
         graphs = self.evaluator.subgraphs(runs, by_name)
+        ask = functools.partial(
+            self.optimizer.propose, graphs, self.task.parameters, self.trials, plan.proposals
+        )
         token = gate.set(Meter(self.ledger))
         try:
             with overlaid(self.task.module.resolve(self.start)):
-                proposals = await self.optimizer.propose(
-                    graphs, self.task.parameters, self.trials, plan.proposals
+                proposals = await persistently(
+                    ask, self.engine.retries, lambda why: self.report(f"asking again: {why}")
                 )
         finally:
             gate.reset(token)

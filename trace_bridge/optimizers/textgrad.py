@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from trace_bridge.graph import Node, Operator, Parameter, Subgraph
 from trace_bridge.graph.drawing import inputs
-from trace_bridge.graph.program import Program
+from trace_bridge.graph.program import Program, fitted
 from trace_bridge.graph.shown import shown
 from trace_bridge.llm.base import LLM, Message, Reply, complete
 from trace_bridge.optimizers.answer import FORM, ask, model_for
@@ -21,6 +21,8 @@ from trace_bridge.optimizers.base import Optimizer, Proposal, StepPlan, Trial, r
 from trace_bridge.optimizers.reply import ReplyError, read_reply
 
 _T = TypeVar("_T")
+
+_SECTION = 8  # values of full length take as much as a section of a prompt may
 
 _CRITIC = """\
 You criticise the inputs of one step of a program, so that somebody else can improve them. You are \
@@ -57,7 +59,8 @@ class TextGrad(Optimizer):
         llm: the model that criticises and writes. By default that of TRACE_BRIDGE_MODEL.
         minibatch: how many runs are criticised at a step.
         threshold: the score from which there is nothing to criticise in a run.
-        limit: characters that a value of a run takes in a prompt.
+        limit: characters that a value of a run takes in a prompt; all inputs of an operation, or
+            all that was said of its output, take eight times as many at most.
         seed: see ``Optimizer``.
     """
 
@@ -133,10 +136,10 @@ class TextGrad(Optimizer):
         names = _names(node, graph)
         arguments = ", ".join(names.values())
         sections = {
-            "step": f"{node.op}({arguments})\n{node.description}".strip(),
-            "inputs": "\n".join(self._shown(parent, name, graph) for parent, name in names.items()),
+            "step": self._fitted([f"{node.op}({arguments})", *filter(None, [node.description])]),
+            "inputs": self._fitted([self._shown(p, name, graph) for p, name in names.items()]),
             "output": shown(node.peek(), self.limit),
-            "said of the output": "\n".join(f"- {text}" for text in said),
+            "said of the output": self._fitted([f"- {text}" for text in said]),
             "inputs that you are asked about": ", ".join(names[parent] for parent in asked),
         }
         text = "\n\n".join(f"# {title}\n{body}" for title, body in sections.items())
@@ -146,6 +149,10 @@ class TextGrad(Optimizer):
         ]
         answers = _read(await complete(llm, messages), [names[parent] for parent in asked])
         return {parent: answers[names[parent]] for parent in asked if names[parent] in answers}
+
+    def _fitted(self, texts: Sequence[str]) -> str:
+        """The texts, in no more room than some values take: a run may hold anything."""
+        return fitted(texts, _SECTION * self.limit)
 
     def _shown(self, node: Node, name: str, graph: Subgraph) -> str:
         about = constraint = ""
@@ -167,7 +174,7 @@ class TextGrad(Optimizer):
 
     async def _rewritten(self, llm: LLM, parameter: Parameter, texts: Sequence[str]) -> Proposal:
         program = Program([parameter])
-        said = "\n".join(f"<criticism>\n{text}\n</criticism>" for text in texts)
+        said = self._fitted([f"<criticism>\n{text}\n</criticism>" for text in texts])
         text = f"# variable\n{program.variables()}\n\n# criticism\n{said}"
         messages: list[Message] = [
             {"role": "system", "content": _UPDATER},

@@ -114,7 +114,7 @@ def test_a_proposal_of_which_nothing_can_be_used_is_kept_with_the_reasons(tmp_pa
             why = "is not one of the variables"
             unknown = tb.Change("nobody", None, object(), accepted=False, reason=why)
             same = tb.judge_change(parameters[0], parameters[0].peek())
-            return [tb.Proposal((unknown,), "one", "vain"), tb.Proposal((same,), "two", "vain")]
+            return [tb.Proposal((unknown,), "one", "vain"), tb.Proposal((same,), "two", "vain")] * 2
 
     found = run(Vain(), parts, tmp_path / "journal.sqlite", patience=1)
     [_, vain] = found.trials

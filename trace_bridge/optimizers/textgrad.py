@@ -107,7 +107,8 @@ class TextGrad(Optimizer):
         }
         criticism = {parameter: texts for parameter, texts in gathered.items() if texts}
         if not criticism:
-            return []
+            why = "the critic said nothing of any variable"
+            return [Proposal((), why, self.name)] if bad and blamed else []
         return [await self._updated(llm, criticism) for _ in range(n)]
 
     async def _criticised(
@@ -169,7 +170,7 @@ class TextGrad(Optimizer):
             self._rewritten(llm, parameter, texts) for parameter, texts in criticism.items()
         )
         changes = tuple(chain.from_iterable(part.changes for part in parts))
-        reasons = "\n".join(filter(None, (part.reasoning for part in parts)))
+        reasons = "\n".join(dict.fromkeys(part.reasoning for part in parts if part.reasoning))
         return Proposal(changes, reasons, self.name)
 
     async def _rewritten(self, llm: LLM, parameter: Parameter, texts: Sequence[str]) -> Proposal:
@@ -197,13 +198,14 @@ def _names(node: Node, graph: Subgraph) -> dict[Node, str]:
 
 
 def _read(reply: Reply, names: Sequence[str]) -> dict[str, str]:
-    """Criticism by input. Without tags all of the text is criticism: only a model will read it."""
+    """Criticism by input. Without tags that fit all of the text is: only a model will read it."""
     try:
         given = read_reply(reply.text, reply.finish_reason).values
-        return {name: str(text) for name, text in given.items()}
     except ReplyError:
-        text = reply.text.strip()
-        return dict.fromkeys(names, text) if text else {}
+        given = {}
+    found = {name: str(text) for name, text in given.items() if name in names}
+    text = reply.text.strip()
+    return found or (dict.fromkeys(names, text) if text else {})
 
 
 async def _together(jobs: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:

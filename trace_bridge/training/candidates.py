@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trace_bridge.graph import Feedback
+from trace_bridge.graph import Feedback, canonical, jsonable
 from trace_bridge.optimizers.base import Change, Proposal
 
 
@@ -43,10 +43,11 @@ def why_nothing(proposals: Sequence[Proposal]) -> str:
 
 
 def in_one(proposals: Sequence[Proposal], optimizer: str) -> Proposal:
-    """All that was proposed in vain, as one proposal without a state."""
+    """All that was proposed in vain, each once, as one proposal without a state."""
     reasons = dict.fromkeys(p.reasoning for p in proposals if p.reasoning)
     changes = [change for proposal in proposals for change in proposal.changes]
-    return Proposal(tuple(changes), "\n".join(reasons), optimizer)
+    each = {canonical([c.path, jsonable(c.new), c.reason]): c for c in changes}
+    return Proposal(tuple(each.values()), "\n".join(reasons), optimizer)
 
 
 def journaled(row: Mapping[str, Any]) -> Proposal:

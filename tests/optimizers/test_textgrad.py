@@ -6,6 +6,7 @@ import re
 import pytest
 
 from trace_bridge.graph import Module, Parameter, bundle, node
+from trace_bridge.llm import retrying
 from trace_bridge.llm.base import ModelUnavailableError
 from trace_bridge.optimizers.textgrad import TextGrad
 from trace_bridge.testing import ScriptedLLM
@@ -201,7 +202,8 @@ def test_several_proposals_share_the_criticism():
     assert len(llm.calls) == 2 + 3
 
 
-def test_a_provider_that_fails_ends_the_step_when_all_calls_have_ended():
+def test_a_provider_that_fails_ends_the_step_when_all_calls_have_ended(monkeypatch):
+    monkeypatch.setattr(retrying, "_FIRST", 0.0)
     agent = Agent()
     llm = ScriptedLLM().when("tower", reply=OSError("down"))
     optimizer = TextGrad(agent.parameters(), llm)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from trace_bridge.llm.base import ModelUnavailableError
@@ -45,7 +43,7 @@ def may_pass(error: BaseException) -> bool:
 
 
 async def persistently(
-    ask: Callable[[], Awaitable[_T]], retries: int, failed: Callable[[str], object]
+    ask: Callable[[], Awaitable[_T]], retries: int, failed: Callable[[str], object] | None = None
 ) -> _T:
     """What ``ask`` gives, after as many tries as it takes.
 
@@ -60,6 +58,8 @@ async def persistently(
     Raises:
         ModelUnavailableError: of the last try; or its provider asks to wait too long for another.
     """
+    import asyncio  # the imports of graph and optimizers are kept light
+
     attempt = 0
     while True:
         try:
@@ -72,7 +72,8 @@ async def persistently(
                     raise
                 msg = f"{error} (failure {attempt + 1} in a row)"
                 raise ModelUnavailableError(msg) from cause
-            failed(str(error))
+            if failed is not None:
+                failed(str(error))
         await asyncio.sleep(seconds)
         attempt += 1
 
@@ -149,6 +150,8 @@ def _seconds(text: str, now: float) -> float | None:
         return max(0.0, number)
     if _DURATION.fullmatch(text):
         return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    from email.utils import parsedate_to_datetime
+
     for read in (parsedate_to_datetime, datetime.fromisoformat):
         try:
             return max(0.0, read(text).timestamp() - now)

@@ -44,12 +44,12 @@ def out_of_credit(error: BaseException) -> bool:
 
 
 def remedy(error: BaseException) -> str:
-    """What is to be done about a failure, as the end of its message; empty if nothing is known."""
+    """What is to be done about a failure, in brackets behind it; empty if nothing is known."""
     if not out_of_credit(error):
         return ""
     return (
-        " The account has no credit left, and another try would not help: add credit or raise its"
-        " limit at the provider, or use another key or model."
+        " (the account has no credit left, and another try would not help: add credit or raise its"
+        " limit at the provider, or use another key or model)"
     )
 
 

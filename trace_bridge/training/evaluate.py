@@ -319,8 +319,8 @@ class _Work:
 def _failed(error: Exception, times: int) -> ModelUnavailableError:
     often = f"{times} times" if times > 1 else "once"
     return ModelUnavailableError(
-        f"the agent's model failed {often} on one example: {type(error).__name__}: {error}."
-        f"{remedy(error)} What was finished is in the journal: run again to go on."
+        f"the agent's model failed {often} on one example: {type(error).__name__}:"
+        f" {error}{remedy(error)}. What was finished is in the journal: run again to go on."
     )
 
 

@@ -560,3 +560,8 @@ async def test_a_cancelled_run_ends_at_once_and_keeps_what_was_finished(tmp_path
 def test_a_time_limit_is_positive():
     with pytest.raises(ValueError, match="more than 0 seconds, or None"):
         tb.Engine(timeout=0)
+
+
+def test_retries_may_be_none_but_not_fewer():
+    with pytest.raises(ValueError, match=r"Engine\(retries=-1\): must be at least 0"):
+        tb.Engine(retries=-1)

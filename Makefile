@@ -27,6 +27,7 @@ help:
 	@echo "make coverage   which lines the tests reach"
 	@echo "make readme     run the demo and show its output in the README"
 	@echo "make benchmark-core  the graph core beside its peers (some minutes; builds their environments)"
+	@echo "make benchmark-NAME  numeric, bbh, robustness, portfolio, ...; ARGS=--help tells more"
 
 demo: $(VENV)/.demo $(VENV)/.model
 	@$(VENV)/bin/python -m examples.demo
@@ -59,6 +60,10 @@ readme: $(VENV)/.demo $(VENV)/.model
 # Fails if a row that must hold does not; for a short run: .venv/bin/python -m benchmarks.core --quick
 benchmark-core: $(VENV)/.demo
 	@$(VENV)/bin/python -m benchmarks.core
+
+# Another benchmark: make benchmark-numeric ARGS='--programs 5'
+benchmark-%: $(VENV)/.test
+	@$(VENV)/bin/python -m benchmarks.$* $(ARGS)
 
 # Needs uv. Pins the newest versions, for every platform, and names no package index.
 constraints:

@@ -188,8 +188,7 @@ def steps(ask: Ask, _settings: Settings) -> Iterator[Line]:
     fits = found[OURS]["characters"] <= _PROMPT and found[OURS]["changed"]
     yield Line(f"longest prompt, {LONG // 1000} kB value", cells, f"<= {_PROMPT:,}",
                "" if fits else "too long", "gepa: three records of the user's adapter")  # fmt: skip
-    note = "ours: LiteLLM repeats calls below the step, a function does not"
-    yield _provider(ask, 1, "provider fails once", note)
+    yield _provider(ask, 1, "provider fails once", "ours: asked again after a pause")
     yield _provider(ask, 10**6, "provider always fails", "")
     yield from _graphs(ask)
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 import trace_bridge as tb
+from trace_bridge.llm import retrying
 
 
 def test_a_better_prompt_is_found_and_the_agent_is_not_written(run, agent, teacher):
@@ -229,13 +230,85 @@ def test_after_a_model_has_failed_for_good_nobody_else_asks_it(run, agent):
     assert len(down.asked) <= 2
 
 
-def test_an_optimizer_whose_model_fails_returns_the_best_so_far(run):
-    def broken(messages):
-        raise ConnectionError("no network")
+@pytest.fixture
+def failing(monkeypatch, teacher):
+    """The teacher behind a line that breaks: its first calls raise these errors."""
+    monkeypatch.setattr(retrying, "_FIRST", 0.0)
 
-    found = run(llm=broken)
+    def made(*errors):
+        left = list(errors)
+
+        def failing(messages):
+            failing.calls += 1
+            if left:
+                raise left.pop(0)
+            return teacher(messages)
+
+        failing.calls = 0
+        return failing
+
+    return made
+
+
+def test_an_optimizer_whose_model_fails_returns_the_best_so_far(run, failing):
+    model = failing(*[ConnectionError("no network")] * 9)
+    found = run(llm=model)
+    assert model.calls == 3
     assert found.verdict == "no reliable gain"
-    assert "no network" in found.record.stopped
+    assert "no network (failure 3 in a row)" in found.record.stopped
+    assert found.verdict.examples > 0, "the held-out comparison is made nevertheless"
+    went_on = run(llm=failing())
+    assert went_on.verdict == "better", "what was finished is in the journal"
+    assert went_on.record.reused >= len(found.trials[0].scores)
+
+
+def test_an_optimizer_is_asked_again_after_its_model_has_failed(run, failing, agent):
+    told = []
+    model = failing(ConnectionError("reset by peer"), RuntimeError("overloaded"))
+    found = run(llm=model, progress=lambda progress: told.append(progress.note))
+    assert found.verdict == "better"
+    assert model.calls == 3
+    assert found.record.usage.calls == len(agent.asked) + 3, "calls that failed are calls"
+    assert [note for note in told if note.startswith("asking again")] == [
+        f"asking again: the model {model.__qualname__!r} did not answer: {failure}"
+        for failure in ("ConnectionError: reset by peer", "RuntimeError: overloaded")
+    ]
+
+
+def test_asking_again_stays_within_the_budget(run, failing, agent):
+    free = run(llm=failing(), engine=tb.Engine(journal=None, concurrency=1)).record
+    model = failing(*[ConnectionError("no network")] * 9)
+    # the validation rows, a minibatch, a call, and what is kept for the comparison
+    limit = len(free.trials[0].scores) + 6 + 1 + 2 * len(free.held_out["original"])
+    agent.asked.clear()
+    engine = tb.Engine(journal=None, concurrency=1, retries=5)
+    found = run(llm=model, engine=engine, budget=tb.Budget(calls=limit)).record
+    assert model.calls == 1
+    assert found.usage.calls == len(agent.asked) + 1 <= limit
+    assert "model calls is spent" in found.stopped
+
+
+def test_a_refusal_of_the_optimizers_model_is_final(run, failing):
+    error = RuntimeError("wrong key")
+    error.status_code = 401
+    model = failing(error)
+    assert "wrong key" in run(llm=model).record.stopped
+    assert model.calls == 1
+
+
+def test_an_agent_whose_account_is_empty_is_not_run_again(run, agent):
+    class Empty(type(agent)):
+        def forward(self, x):
+            with tb.model_call("empty"):
+                self.asked.append(x)
+                error = RuntimeError("429")
+                error.status_code, error.body = 429, {"code": "insufficient_quota"}
+                raise error
+
+    empty = Empty()
+    with pytest.raises(tb.ModelUnavailableError, match="failed once on.*add credit.*run again"):
+        run(agent=empty, engine=tb.Engine(concurrency=1))
+    assert len(empty.asked) == 1
 
 
 def test_it_runs_inside_an_event_loop_and_as_a_coroutine(run, agent, data, metric, teacher):
@@ -487,3 +560,8 @@ async def test_a_cancelled_run_ends_at_once_and_keeps_what_was_finished(tmp_path
 def test_a_time_limit_is_positive():
     with pytest.raises(ValueError, match="more than 0 seconds, or None"):
         tb.Engine(timeout=0)
+
+
+def test_retries_may_be_none_but_not_fewer():
+    with pytest.raises(ValueError, match=r"Engine\(retries=-1\): must be at least 0"):
+        tb.Engine(retries=-1)

@@ -87,6 +87,20 @@ def test_what_cannot_pass_is_not_tried_again(provider, refusal):
     assert len(provider.requests) == 1
 
 
+@pytest.mark.parametrize("code", ["insufficient_quota", "billing_hard_limit_reached"])
+def test_an_account_without_credit_fails_at_once_with_the_remedy(provider, code):
+    provider.fail(429, "You exceeded your current quota, please check your plan.", code)
+    with pytest.raises(ModelUnavailableError, match="RateLimitError.*add credit") as caught:
+        ask(model(provider))
+    assert caught.value.__cause__.status_code == 429
+    assert len(provider.requests) == 1
+
+
+def test_a_limit_by_the_minute_may_pass_whatever_it_calls_itself(provider):
+    provider.fail(429, "You exceeded your current quota, please check your plan.")
+    assert ask(model(provider)).text == "HELLO"
+
+
 def test_the_last_failure_is_raised_when_the_retries_are_used_up(provider):
     for number in range(5):
         provider.fail(500, f"failure {number}")

@@ -1,8 +1,19 @@
+import asyncio
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
-from trace_bridge.llm.retrying import asked_to_wait, may_pass, pause
+from trace_bridge.llm import retrying
+from trace_bridge.llm.base import CallableLLM, ModelUnavailableError, complete
+from trace_bridge.llm.retrying import (
+    DeadlineError,
+    asked_to_wait,
+    in_vain,
+    may_pass,
+    pause,
+    persistently,
+)
 
 NOW = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC).timestamp()
 
@@ -26,6 +37,107 @@ class Failed(Exception):
 )
 def test_what_may_pass(error, expected):
     assert may_pass(error) is expected
+
+
+def broke():
+    error = Failed(429)
+    error.body = {"code": None, "type": "insufficient_quota"}
+    return error
+
+
+def wrapped():
+    try:
+        raise broke()
+    except Failed:
+        try:
+            raise Failed(429)
+        except Failed as error:
+            return error
+
+
+class BadRequestError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        *((Failed(status), False) for status in (408, 429, 500, 503)),
+        *((Failed(status), True) for status in (400, 401, 403, 404, 422)),
+        (broke(), True),
+        (wrapped(), True),
+        (BadRequestError("too long"), True),
+        (DeadlineError("too late"), True),
+        (TimeoutError("too late"), False),
+        (ConnectionResetError("gone"), False),
+        (RuntimeError("a client of one's own: overloaded"), False),
+    ],
+)
+def test_what_is_in_vain(error, expected):
+    assert in_vain(error) is expected
+
+
+def test_the_status_of_the_response_counts_too():
+    error = Exception("401 Unauthorized")
+    error.response = SimpleNamespace(status_code=401, headers={})
+    assert in_vain(error)
+    error.response.status_code = 503
+    assert not in_vain(error)
+
+
+def asking(*failures):
+    """Ask a function that fails so, one after the other, and then answers: (calls, told, reply)."""
+    left, told, calls = list(failures), [], []
+
+    def function(messages):
+        calls.append(messages)
+        if left:
+            raise left.pop(0)
+        return "here"
+
+    async def ask():
+        return (await complete(CallableLLM(function, "mine"), [])).text
+
+    try:
+        reply = asyncio.run(persistently(ask, 2, told.append))
+    except ModelUnavailableError as error:
+        reply = error
+    return len(calls), told, reply
+
+
+@pytest.fixture
+def _no_pauses(monkeypatch):
+    monkeypatch.setattr(retrying, "_FIRST", 0.0)
+
+
+@pytest.mark.usefixtures("_no_pauses")
+def test_any_failure_is_followed_by_another_try():
+    calls, told, reply = asking(ConnectionError("down"), RuntimeError("busy"))
+    assert (calls, reply) == (3, "here")
+    assert told == [
+        "the model 'mine' did not answer: ConnectionError: down",
+        "the model 'mine' did not answer: RuntimeError: busy",
+    ]
+
+
+@pytest.mark.usefixtures("_no_pauses")
+def test_the_last_failure_says_how_many_there_were():
+    calls, _, error = asking(*(ConnectionError(f"down {number}") for number in range(9)))
+    assert calls == 3
+    assert str(error).endswith("ConnectionError: down 2 (failure 3 in a row)")
+    assert isinstance(error.__cause__, ConnectionError)
+
+
+def test_who_asks_to_wait_for_hours_is_not_waited_for():
+    calls, told, error = asking(Failed(429, retry_after="3600"))
+    assert (calls, told) == (1, [])
+    assert str(error) == "the model 'mine' did not answer: Failed: it went wrong"
+
+
+def test_what_would_be_in_vain_is_not_tried_again():
+    calls, told, error = asking(broke())
+    assert (calls, told) == (1, [])
+    assert "add credit" in str(error)
 
 
 @pytest.mark.parametrize(

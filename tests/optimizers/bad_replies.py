@@ -161,7 +161,7 @@ GROUPS = {
     Case("an invented placeholder", var("Answer {question} for {user}."), "must not use {user}",
          old=TEMPLATE),
     Case("an invented one where there is none", var("Answer this: {{question}}"),
-         "must not use {question}", source="mlflow/mlflow#22301"),
+         "must not use {{question}}", source="mlflow/mlflow#22301"),
     Case("mustache is lost", var("Answer in a line."), "must keep {{question}}",
          old="Answer {{question}}."),
     ],

@@ -40,8 +40,8 @@ def tried(name, score=0.2, *, accepted=False, rows=10):
     return Trial(1, {}, dict.fromkeys(range(rows), score), "accepted" * accepted, proposal)
 
 
-def silent(name):
-    return Trial(1, {}, {}, "nothing to try: nothing was proposed", Proposal((), "", name))
+def silent(name, *changes):
+    return Trial(1, {}, {}, "nothing to try: nothing was proposed", Proposal(changes, "", name))
 
 
 def asked(*trials):
@@ -84,6 +84,8 @@ def test_who_has_nothing_to_propose_is_asked_after_the_others():
     assert asked(silent("a")) == "b"
     drought = [silent("a"), silent("a"), *[tried("b")] * 9]
     assert asked(*drought) == "b"
+    refused = Change("p", "x", "y", accepted=False, reason="no")
+    assert asked(silent("a", refused), silent("a", refused), *[tried("b")] * 9) == "b"
     assert asked(*drought, silent("b"), silent("b")) == "a"
     assert asked(*drought, tried("b", 0.3, accepted=True), *[tried("b")] * 9) == "a"
 

@@ -65,6 +65,19 @@ def test_reflection_is_the_packages_prompt_with_the_steps_that_read_the_text():
     assert "I do not know" not in llm.calls[0].prompt  # another step's output
 
 
+def test_of_many_steps_the_last_are_shown_and_the_rest_is_marked():
+    p, text = Parameter("Go on.", "p"), node("start")
+    for _ in range(1_000):
+        text = look_up(p, text)
+    llm = ScriptedLLM()
+    propose(GEPA(llm=llm, budget=8_000), [p], subgraphs=[text.backward((0.0, "bad"))])
+    prompt = llm.calls[0].prompt
+    shown = prompt.count("## Generated Outputs")
+    assert 5 < shown < 50
+    assert f"## Left out\n{1_000 - shown} earlier steps of the same runs" in prompt
+    assert len(prompt) < 8_000 + 2_000  # the package's own words
+
+
 def test_what_a_text_is_for_and_has_to_keep_is_told():
     p = Parameter("Old.", "p", description="how to greet", constraint="one sentence")
     llm = ScriptedLLM().when(

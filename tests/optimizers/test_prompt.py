@@ -1,6 +1,13 @@
-from trace_bridge.graph import Feedback, Parameter, bundle
+import asyncio
+
+import pytest
+
+from trace_bridge.api.wrapping import known_optimizers
+from trace_bridge.graph import Feedback, Parameter, bundle, node
+from trace_bridge.llm.base import Reply
 from trace_bridge.optimizers.base import Trial
 from trace_bridge.optimizers.prompt import Program, prompt, remembered
+from trace_bridge.plugins import with_plugins
 
 
 @bundle
@@ -52,3 +59,69 @@ def test_a_prompt_keeps_its_budget_with_earlier_candidates():
     assert 3500 < len(text) <= 4000
     assert text.count("score 0.5: p = 'before") == 3
     assert "# tried before" not in prompt(Program([p]), [graph], [], 4000)
+
+
+# ------------------------------------------------------------------ of all that ask a model
+
+
+ASKING = [name for name, f in known_optimizers(with_plugins(())).items() if f.needs_llm]
+
+
+class Model:
+    """Says nothing useful, and keeps how long the prompts were."""
+
+    model = "scripted"
+
+    def __init__(self):
+        self.lengths = []
+
+    async def complete(self, messages):
+        self.lengths.append(sum(len(message["content"]) for message in messages))
+        return Reply("nothing")
+
+
+@bundle
+def grown(prompt, text):
+    """Much from much."""
+    return f"{text}{prompt}{text}"
+
+
+@bundle
+def joined(prompt, *texts):
+    """All of them."""
+    return prompt
+
+
+def long_values(p):
+    return grown(p, node("q" * 100_000)).backward((0.0, "f" * 200_000))
+
+
+def many_inputs(p):
+    texts = [node(f"text {n} " * 100, name=f"a_long_name_{n}" * 9) for n in range(2_000)]
+    return joined(p, *texts).backward((0.0, "bad"))
+
+
+@pytest.mark.parametrize("run", [long_values, many_inputs])
+@pytest.mark.parametrize("name", ASKING)
+def test_whatever_a_run_holds_prompts_stay_small(name, run, request):
+    if name == "gepa":
+        request.getfixturevalue("gepa")
+    p = Parameter("Answer.", "p")
+    model = Model()
+    optimizer = known_optimizers(with_plugins(()))[name](llm=model)
+    asyncio.run(optimizer.propose([run(p)] * 3, [p], []))
+    assert model.lengths
+    assert max(model.lengths) <= 61_000
+
+
+@pytest.mark.parametrize("name", [name for name in ASKING if name != "textgrad"])
+def test_a_run_of_thousands_of_steps_fits(name, request):  # textgrad asks about each of them
+    if name == "gepa":
+        request.getfixturevalue("gepa")
+    p, text = Parameter("Answer.", "p"), node("")
+    for _ in range(10_000):
+        text = joined(p, text)
+    model = Model()
+    optimizer = known_optimizers(with_plugins(()))[name](llm=model)
+    asyncio.run(optimizer.propose([text.backward((0.0, "bad"))], [p], []))
+    assert max(model.lengths) <= 61_000

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from trace_bridge.graph import Module, Parameter, bundle, node
+from trace_bridge.llm import retrying
 from trace_bridge.llm.base import ModelUnavailableError
 from trace_bridge.optimizers.textgrad import TextGrad
 from trace_bridge.testing import ScriptedLLM
@@ -160,14 +161,16 @@ def joined(parts):
     return "".join(parts)
 
 
-def test_criticism_without_tags_counts_for_all_that_was_asked_about():
+@pytest.mark.parametrize(
+    "said", ["<think>hm</think> too vague", '<variable name="self_p">too vague</variable>']
+)
+def test_criticism_without_tags_that_fit_counts_for_all_that_was_asked_about(said):
     p, q = Parameter("a", "p"), Parameter("b", "q")
-    llm = ScriptedLLM(
-        lambda prompt: None if "# criticism" in prompt else "<think>hm</think> too vague"
-    )
+    llm = ScriptedLLM(lambda prompt: None if "# criticism" in prompt else said)
     graph = joined([p, q]).backward("bad")
     [proposal] = asyncio.run(TextGrad(llm=llm).propose([graph], [p, q], []))
     assert proposal.state == {}
+    assert proposal.reasoning.count("suggests nothing") == 1
     updates = [call.prompt for call in llm.calls if "# criticism" in call.prompt]
     assert len(updates) == 4  # what cannot be used is told once
     assert all("too vague" in update for update in updates)
@@ -176,14 +179,17 @@ def test_criticism_without_tags_counts_for_all_that_was_asked_about():
 def test_an_empty_answer_is_no_criticism():
     p = Parameter("a", "p")
     llm = ScriptedLLM(lambda _: " ")
-    assert asyncio.run(TextGrad(llm=llm).propose([(p + "!").backward("bad")], [p], [])) == []
+    [proposal] = asyncio.run(TextGrad(llm=llm).propose([(p + "!").backward("bad")], [p], []))
+    assert proposal.changes == ()
+    assert proposal.reasoning == "the critic said nothing of any variable"
     assert len(llm.calls) == 1
 
 
 def test_parameters_that_are_not_to_be_changed_are_inputs_only():
     agent, llm = Agent(), ScriptedLLM(attentive)
     graph = agent("tower").backward((0.0, "wrong unit, use metres"))
-    assert asyncio.run(TextGrad(llm=llm).propose([graph], [agent.tone], [])) == []
+    [proposal] = asyncio.run(TextGrad(llm=llm).propose([graph], [agent.tone], []))
+    assert proposal.changes == ()
     assert len(llm.calls) == 1  # answer; measure leads to no parameter that may change
     assert section(llm.calls[0].prompt, "inputs that you are asked about") == "tone"
 
@@ -196,7 +202,8 @@ def test_several_proposals_share_the_criticism():
     assert len(llm.calls) == 2 + 3
 
 
-def test_a_provider_that_fails_ends_the_step_when_all_calls_have_ended():
+def test_a_provider_that_fails_ends_the_step_when_all_calls_have_ended(monkeypatch):
+    monkeypatch.setattr(retrying, "_FIRST", 0.0)
     agent = Agent()
     llm = ScriptedLLM().when("tower", reply=OSError("down"))
     optimizer = TextGrad(agent.parameters(), llm)

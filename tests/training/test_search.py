@@ -108,6 +108,27 @@ def test_what_was_said_on_the_minibatch_is_remembered():
     assert better.feedback == (tb.Feedback("x y got it", 1.0),) * 2
 
 
+def test_a_proposal_of_which_nothing_can_be_used_is_kept_with_the_reasons(tmp_path):
+    class Vain(Planned):
+        async def propose(self, subgraphs, parameters, history, n=1):
+            why = "is not one of the variables"
+            unknown = tb.Change("nobody", None, object(), accepted=False, reason=why)
+            same = tb.judge_change(parameters[0], parameters[0].peek())
+            return [tb.Proposal((unknown,), "one", "vain"), tb.Proposal((same,), "two", "vain")] * 2
+
+    found = run(Vain(), parts, tmp_path / "journal.sqlite", patience=1)
+    [_, vain] = found.trials
+    assert vain.fate == "nothing to try: is not one of the variables; is the value that it has"
+    assert [(c.path, c.accepted, c.reason) for c in vain.proposal.changes] == [
+        ("nobody", False, "is not one of the variables"),
+        ("self:first", False, "is the value that it has"),
+    ]
+    assert vain.proposal.state == {}
+    assert vain.proposal.reasoning == "one\ntwo"
+    assert vain.proposal.optimizer == "planned"
+    assert vain.state == found.trials[0].state
+
+
 class Several(Planned):
     """Proposes all that it is told to at once, in its first step."""
 

@@ -169,18 +169,20 @@ def keeps_placeholders(text: Proposed) -> str | None:
     allowed = set(_FIELD.findall(text.constraint)) | set(_SLOT.findall(text.constraint))
     style, needed = (_FIELD, fields) if fields or not slots else (_SLOT, slots)
     if lost := needed - set(style.findall(text.new)):
-        return f"must keep {_listed(style, lost)}: what is filled in there would be lost"
-    used = set(_NEW_FIELD.findall(text.new)) if style is _FIELD else set[str]()
+        return f"must keep {_written(lost, text.old, style)}: what is filled in there would be lost"
+    styles = [_NEW_FIELD] if style is _FIELD else []
     if not fields and "{%" not in text.new:  # a template's own loop makes names
-        used |= set(_SLOT.findall(text.new))
+        styles.append(_SLOT)
+    used = {name for style in styles for name in style.findall(text.new)}
     if invented := used - fields - slots - allowed:
-        return f"must not use {_listed(style, invented)}: nothing is filled in there"
+        return f"must not use {_written(invented, text.new, *styles)}: nothing is filled in there"
     return None
 
 
-def _listed(style: re.Pattern[str], names: set[str]) -> str:
-    form = "{{{}}}" if style is _FIELD else "{{{{{}}}}}"
-    return ", ".join(form.format(name) for name in sorted(names))
+def _written(names: set[str], text: str, *styles: re.Pattern[str]) -> str:
+    """The placeholders with these names as they stand in a text, each once."""
+    found = (m for style in styles for m in style.finditer(text) if m[1] in names)
+    return ", ".join(sorted({m[0] for m in found}))
 
 
 def copies_no_example(text: Proposed) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from types import TracebackType
 from typing import Protocol, TypedDict, cast, runtime_checkable
 
-from trace_bridge.llm.refusals import refused
+from trace_bridge.llm.refusals import refused, remedy
 
 
 class Message(TypedDict):
@@ -175,7 +175,8 @@ async def complete(llm: LLM, messages: Sequence[Message]) -> Reply:
             reply = await llm.complete(messages)
         except Exception as error:
             call.refused = refused(error)
-            msg = f"the model {llm.model!r} did not answer: {type(error).__name__}: {error}"
+            said = f"{type(error).__name__}: {error}{remedy(error)}"
+            msg = f"the model {llm.model!r} did not answer: {said}"
             raise ModelUnavailableError(msg) from error
         call.usage = reply.usage
         return reply

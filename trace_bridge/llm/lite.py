@@ -10,7 +10,7 @@ from typing import Any
 
 from trace_bridge.llm.base import Message, Reply, Usage
 from trace_bridge.llm.prices import litellm, priced
-from trace_bridge.llm.retrying import may_pass, pause
+from trace_bridge.llm.retrying import DeadlineError, may_pass, pause
 
 
 class EmptyAnswerError(RuntimeError):
@@ -24,7 +24,8 @@ class LiteLLM:
 
     Rate limits, time-outs, failing servers and connections are tried again, with a growing pause
     that has chance in it, or the one that the provider asks for (``Retry-After``,
-    ``x-ratelimit-reset-*``). A wrong key or a refused prompt is not.
+    ``x-ratelimit-reset-*``). A wrong key, a refused prompt or an account without
+    credit is not.
 
     Args:
         model: the name; the key comes from the provider's usual environment variable.
@@ -49,7 +50,7 @@ class LiteLLM:
         """Ask the provider.
 
         Raises:
-            TimeoutError: the deadline is over; the last failure is chained.
+            DeadlineError: no time is left; the last failure is chained.
             Exception: LiteLLM's, of the last try, or of one that is not worth another.
         """
         litellm()  # its import takes seconds, which are none of the provider's
@@ -79,10 +80,10 @@ class LiteLLM:
             raise self._late(failure, seconds) from failure
         await asyncio.sleep(seconds)
 
-    def _late(self, failure: Exception | None, pause: float = 0.0) -> TimeoutError:
+    def _late(self, failure: Exception | None, pause: float = 0.0) -> DeadlineError:
         said = f" after {type(failure).__name__}: {failure}" if failure else ""
         wait = f"; the next try would have come {pause:.3g} seconds later" if pause else ""
-        return TimeoutError(
+        return DeadlineError(
             f"no answer within {self.deadline:g} seconds (LiteLLM(deadline=)){said}{wait}"
         )
 

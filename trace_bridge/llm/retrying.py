@@ -5,11 +5,16 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
+from trace_bridge.llm.base import ModelUnavailableError
+from trace_bridge.llm.refusals import out_of_credit, refused
+
+_T = TypeVar("_T")
 _FIRST, _LONGEST = 0.5, 30.0  # seconds of waiting where the provider names none; doubles
+_PATIENCE = 120.0  # seconds that a provider may ask for, where no deadline says it
 
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+")  # as Go prints one: 6m0s
@@ -18,16 +23,73 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DATES = 1e9  # more seconds than anybody waits: such a number is a date, in (milli)seconds of Unix
 
 
+class DeadlineError(TimeoutError):
+    """There is no time left for another try."""
+
+
 def may_pass(error: BaseException) -> bool:
     """Whether a failure may be gone at the next try.
 
     It may with the statuses 408, 409, 429 and 500 on, with connections that fail and with
-    time-outs; not with a wrong key, an unknown model, or a prompt that was refused.
+    time-outs; not with a wrong key, an unknown model, a prompt that was refused, or an account
+    without credit.
     """
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int):
+    if out_of_credit(error):
+        return False
+    status = _status(error)
+    if status is not None:
         return status in (408, 409, 429) or status >= 500
     return isinstance(error, (ConnectionError, TimeoutError))
+
+
+async def persistently(
+    ask: Callable[[], Awaitable[_T]], retries: int, failed: Callable[[str], object] | None = None
+) -> _T:
+    """What ``ask`` gives, after as many tries as it takes.
+
+    A client that we do not know may raise anything when its provider is down. So whatever it raises
+    is followed by another try, if it does not say that this would be in vain.
+
+    Args:
+        ask: anew at each try.
+        retries: how often it is asked again at most.
+        failed: is told of each failure after which it is asked again.
+
+    Raises:
+        ModelUnavailableError: of the last try; or its provider asks to wait too long for another.
+    """
+    import asyncio  # the imports of graph and optimizers are kept light
+
+    attempt = 0
+    while True:
+        try:
+            return await ask()
+        except ModelUnavailableError as error:
+            cause = error.__cause__ or error
+            seconds = pause(cause, attempt)
+            if attempt >= retries or seconds > _PATIENCE or in_vain(cause):
+                if attempt == 0:
+                    raise
+                msg = f"{error} (failure {attempt + 1} in a row)"
+                raise ModelUnavailableError(msg) from cause
+            if failed is not None:
+                failed(str(error))
+        await asyncio.sleep(seconds)
+        attempt += 1
+
+
+def in_vain(error: BaseException) -> bool:
+    """Whether a failure of any client says that another try would not help."""
+    if isinstance(error, DeadlineError) or refused(error) or out_of_credit(error):
+        return True
+    return _status(error) is not None and not may_pass(error)
+
+
+def _status(error: BaseException) -> int | None:
+    """HTTP's status, where the client tells it; httpx and requests keep it in the response."""
+    held = (error, getattr(error, "response", None))
+    found = [getattr(holder, name, None) for holder in held for name in ("status_code", "status")]
+    return next((status for status in found if isinstance(status, int)), None)
 
 
 def pause(error: BaseException, attempt: int) -> float:
@@ -88,6 +150,8 @@ def _seconds(text: str, now: float) -> float | None:
         return max(0.0, number)
     if _DURATION.fullmatch(text):
         return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    from email.utils import parsedate_to_datetime
+
     for read in (parsedate_to_datetime, datetime.fromisoformat):
         try:
             return max(0.0, read(text).timestamp() - now)

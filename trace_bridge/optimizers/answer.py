@@ -94,7 +94,8 @@ async def ask(
             if not refused:
                 break
             problem = "; ".join(f"{change.path} {change.reason}" for change in refused)
-        retry = f"This cannot be used: {problem}. Answer again, in full."
+        said = shortened(problem, _SHOWN)
+        retry = f"This cannot be used: {said}. Answer again, in full."
         conversation.append({"role": "assistant", "content": shortened(reply.text, _SHOWN)})
         conversation.append({"role": "user", "content": retry})
     return proposal

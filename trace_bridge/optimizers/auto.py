@@ -104,7 +104,7 @@ def _standings(history: Sequence[Trial], names: Sequence[str]) -> dict[str, _Sta
             for other in found.values():
                 other.silent = 0
         standing.spent += cost
-        standing.silent += not trial.proposal.changes
+        standing.silent += not trial.proposal.state
         if trial.fate in ("original", "accepted"):
             best = trial.score or 0.0
     return found

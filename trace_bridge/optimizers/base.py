@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from trace_bridge.graph import (
@@ -22,12 +23,14 @@ from trace_bridge.graph import (
 from trace_bridge.graph.guards import Phrases
 from trace_bridge.graph.paths import join_path
 from trace_bridge.llm.base import LLM, Usage
+from trace_bridge.llm.retrying import persistently
 
 if TYPE_CHECKING:
     import asyncio
 
 _T = TypeVar("_T")
 _KEPT = 20  # trials that a loop of ``step()`` remembers
+_RETRIES = 2  # after a model has failed in ``step()``; ``Engine`` has its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,7 @@ class Optimizer(ABC):
 
         Raises:
             ValueError: without parameters, or if no feedback has reached any of them.
+            ModelUnavailableError: the model failed thrice, or said that it will again.
         """
         if not self.parameters:
             msg = f"{type(self).__name__} has no parameters to step: pass them to its constructor"
@@ -221,7 +225,8 @@ class Optimizer(ABC):
             feedback=tuple(said for graph in found for _, said in graph.feedback),
         )
         history = [*self._trials, trial]
-        proposals = self._run(self.propose(found, self.parameters, history, 1))
+        ask = partial(self.propose, found, self.parameters, history, 1)
+        proposals = self._run(persistently(ask, _RETRIES))
         proposal = proposals[0] if proposals else Proposal((), optimizer=self.name)
         for path, value in proposal.state.items():
             named[path].set(value)

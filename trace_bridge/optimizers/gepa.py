@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import ClassVar, cast
 
 from trace_bridge.graph import Node, Operator, Parameter, Subgraph, canonical
@@ -34,6 +35,9 @@ _OLDEST = (0, 1)  # the first version that has all functions which are called he
 _TEXTS = ("prompt", "description", "text")
 _PERFECT = 1.0
 _ABOVE_ZERO = 1e-9  # GEPA draws ancestors by score, for which these have to be positive
+_INPUTS = 50  # of a step that are shown
+_LABEL = 60  # characters of an input's name
+_HEADINGS = 100  # characters of GEPA's headings for an example, and for what is left out
 _FENCE = "```"
 _LANGUAGE = re.compile(rf"{_FENCE}(\w*)")
 
@@ -148,15 +152,20 @@ class GEPA(Optimizer):
         self, parameter: Parameter, subgraphs: Sequence[Subgraph]
     ) -> list[dict[str, object]]:
         """What the steps that read ``parameter`` were given, made of it, and what came of that."""
+        room = self.budget // 2 // max(1, len(subgraphs))  # for headings; values take the rest
+        steps = [_steps(graph, parameter, room) for graph in subgraphs]
         found = [
             (graph, node)
-            for graph in subgraphs
-            for node in graph.nodes
-            if any(parent is parameter for parent in node.parents)  # == would be an operator
+            for graph, (_, last) in zip(subgraphs, steps, strict=True)
+            for node in last
         ]
-        values = sum(len(node.parents) + 1 + len(graph.feedback) for graph, node in found)
-        limit = min(self.limit, self.budget // max(1, values))
-        return [_record(graph, node, limit) for graph, node in found]
+        values = sum(len(_given(graph, node)) + 1 + len(graph.feedback) for graph, node in found)
+        headings = sum(_headings(graph, node) for graph, node in found)
+        limit = min(self.limit, (self.budget - headings) // max(1, values))
+        records = [_record(graph, node, limit) for graph, node in found]
+        if missing := sum(earlier for earlier, _ in steps):
+            records.append({"Left out": f"{missing} earlier steps of the same runs"})
+        return records
 
     # ------------------------------------------------------------------ the pool
 
@@ -331,14 +340,40 @@ def _ranked(
     return sorted(blame, key=lambda parameter: -blame[parameter])
 
 
-def _record(graph: Subgraph, node: Node, limit: int) -> dict[str, object]:
-    """An example in GEPA's form."""
+def _steps(graph: Subgraph, parameter: Parameter, room: int) -> tuple[int, list[Node]]:
+    """The last steps that read ``parameter``, as many as there is room for, and how many before."""
+    readers = [
+        node
+        for node in graph.nodes
+        if any(parent is parameter for parent in node.parents)  # == would be an operator
+    ]
+    taken = list(accumulate(_headings(graph, node) for node in reversed(readers)))
+    kept = max(1, sum(end <= room for end in taken))
+    return max(0, len(readers) - kept), readers[-kept:]
+
+
+def _headings(graph: Subgraph, node: Node) -> int:
+    """The characters that GEPA's form takes around the values of a step, at the most."""
+    return _HEADINGS + sum(len(name) + len("### \n\n") for name, _ in _given(graph, node))
+
+
+def _given(graph: Subgraph, node: Node) -> list[tuple[str, Node]]:
+    """The inputs of a step that are shown, by their labels or names."""
     parents, labels = inputs(node, graph)
-    given = {
-        label or parent.name: shown(parent.peek(), limit)
+    found = [
+        ((label or parent.name)[:_LABEL], parent)
         for parent, label in zip(parents, labels, strict=True)
         if not parent.trainable
-    }
+    ]
+    return found[:_INPUTS]
+
+
+def _record(graph: Subgraph, node: Node, limit: int) -> dict[str, object]:
+    """An example in GEPA's form."""
+    given = {name: shown(parent.peek(), limit) for name, parent in _given(graph, node)}
+    missing = sum(not parent.trainable for parent in inputs(node, graph)[0]) - _INPUTS
+    if missing > 0:
+        given["left out"] = f"{missing} more inputs"
     feedback = "\n".join(shown(str(said), limit) for _, said in graph.feedback)
     output = shown(node.peek(), limit)
     return {"Inputs": given, "Generated Outputs": output, "Feedback": feedback}

@@ -12,11 +12,13 @@ from typing import ClassVar
 
 from trace_bridge.graph import Operator, Parameter, Subgraph, canonical
 from trace_bridge.graph.kinds import kind_named
-from trace_bridge.graph.program import Program
+from trace_bridge.graph.program import Program, fitted
 from trace_bridge.graph.shown import shortened, shown
 from trace_bridge.llm.base import LLM, Message
 from trace_bridge.optimizers.answer import FORM, ask, model_for
 from trace_bridge.optimizers.base import Optimizer, Proposal, StepPlan, Trial
+
+_EXAMPLE = 4  # values of full length take as much as an example may
 
 _SYSTEM = f"""\
 You look for values of variables that score as high as possible. You are shown values that were \
@@ -40,7 +42,8 @@ class OPRO(Optimizer):
         memory: how many of the best candidates the model is shown.
         exemplars: how many examples of the minibatch it is shown.
         proposals: how many candidates a step proposes.
-        limit: characters that a value takes in an example, or one that was tried in the list.
+        limit: characters that a value, or what was said of it, takes in an example (which takes
+            four times as many at most), or a value that was tried in the list.
         budget: characters for the list, of which the worst are left out first.
         seed: see ``Optimizer``.
     """
@@ -147,5 +150,8 @@ def _example(graph: Subgraph, limit: int) -> str:
         if not (node.trainable or node.parents or node.op == "constant" == node.name)
     ]
     lines = [f"{node.name}: {shown(node.peek(), limit)}" for node in given]
-    lines += [f"-> {shown(node.peek(), limit)}\n   {said}" for node, said in graph.feedback]
-    return "<example>\n" + "\n".join(lines) + "\n</example>"
+    lines += [
+        f"-> {shown(node.peek(), limit)}\n   {shown(str(said), limit)}"
+        for node, said in graph.feedback
+    ]
+    return f"<example>\n{fitted(lines, _EXAMPLE * limit)}\n</example>"

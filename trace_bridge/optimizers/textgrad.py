@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from trace_bridge.graph import Node, Operator, Parameter, Subgraph
 from trace_bridge.graph.drawing import inputs
-from trace_bridge.graph.program import Program
+from trace_bridge.graph.program import Program, fitted
 from trace_bridge.graph.shown import shown
 from trace_bridge.llm.base import LLM, Message, Reply, complete
 from trace_bridge.optimizers.answer import FORM, ask, model_for
@@ -21,6 +21,8 @@ from trace_bridge.optimizers.base import Optimizer, Proposal, StepPlan, Trial, r
 from trace_bridge.optimizers.reply import ReplyError, read_reply
 
 _T = TypeVar("_T")
+
+_SECTION = 8  # values of full length take as much as a section of a prompt may
 
 _CRITIC = """\
 You criticise the inputs of one step of a program, so that somebody else can improve them. You are \
@@ -57,7 +59,8 @@ class TextGrad(Optimizer):
         llm: the model that criticises and writes. By default that of TRACE_BRIDGE_MODEL.
         minibatch: how many runs are criticised at a step.
         threshold: the score from which there is nothing to criticise in a run.
-        limit: characters that a value of a run takes in a prompt.
+        limit: characters that a value of a run takes in a prompt; all inputs of an operation, or
+            all that was said of its output, take eight times as many at most.
         seed: see ``Optimizer``.
     """
 
@@ -104,7 +107,8 @@ class TextGrad(Optimizer):
         }
         criticism = {parameter: texts for parameter, texts in gathered.items() if texts}
         if not criticism:
-            return []
+            why = "the critic said nothing of any variable"
+            return [Proposal((), why, self.name)] if bad and blamed else []
         return [await self._updated(llm, criticism) for _ in range(n)]
 
     async def _criticised(
@@ -133,10 +137,10 @@ class TextGrad(Optimizer):
         names = _names(node, graph)
         arguments = ", ".join(names.values())
         sections = {
-            "step": f"{node.op}({arguments})\n{node.description}".strip(),
-            "inputs": "\n".join(self._shown(parent, name, graph) for parent, name in names.items()),
+            "step": self._fitted([f"{node.op}({arguments})", *filter(None, [node.description])]),
+            "inputs": self._fitted([self._shown(p, name, graph) for p, name in names.items()]),
             "output": shown(node.peek(), self.limit),
-            "said of the output": "\n".join(f"- {text}" for text in said),
+            "said of the output": self._fitted([f"- {text}" for text in said]),
             "inputs that you are asked about": ", ".join(names[parent] for parent in asked),
         }
         text = "\n\n".join(f"# {title}\n{body}" for title, body in sections.items())
@@ -146,6 +150,10 @@ class TextGrad(Optimizer):
         ]
         answers = _read(await complete(llm, messages), [names[parent] for parent in asked])
         return {parent: answers[names[parent]] for parent in asked if names[parent] in answers}
+
+    def _fitted(self, texts: Sequence[str]) -> str:
+        """The texts, in no more room than some values take: a run may hold anything."""
+        return fitted(texts, _SECTION * self.limit)
 
     def _shown(self, node: Node, name: str, graph: Subgraph) -> str:
         about = constraint = ""
@@ -162,12 +170,12 @@ class TextGrad(Optimizer):
             self._rewritten(llm, parameter, texts) for parameter, texts in criticism.items()
         )
         changes = tuple(chain.from_iterable(part.changes for part in parts))
-        reasons = "\n".join(filter(None, (part.reasoning for part in parts)))
+        reasons = "\n".join(dict.fromkeys(part.reasoning for part in parts if part.reasoning))
         return Proposal(changes, reasons, self.name)
 
     async def _rewritten(self, llm: LLM, parameter: Parameter, texts: Sequence[str]) -> Proposal:
         program = Program([parameter])
-        said = "\n".join(f"<criticism>\n{text}\n</criticism>" for text in texts)
+        said = self._fitted([f"<criticism>\n{text}\n</criticism>" for text in texts])
         text = f"# variable\n{program.variables()}\n\n# criticism\n{said}"
         messages: list[Message] = [
             {"role": "system", "content": _UPDATER},
@@ -190,13 +198,14 @@ def _names(node: Node, graph: Subgraph) -> dict[Node, str]:
 
 
 def _read(reply: Reply, names: Sequence[str]) -> dict[str, str]:
-    """Criticism by input. Without tags all of the text is criticism: only a model will read it."""
+    """Criticism by input. Without tags that fit all of the text is: only a model will read it."""
     try:
         given = read_reply(reply.text, reply.finish_reason).values
-        return {name: str(text) for name, text in given.items()}
     except ReplyError:
-        text = reply.text.strip()
-        return dict.fromkeys(names, text) if text else {}
+        given = {}
+    found = {name: str(text) for name, text in given.items() if name in names}
+    text = reply.text.strip()
+    return found or (dict.fromkeys(names, text) if text else {})
 
 
 async def _together(jobs: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trace_bridge.graph import Feedback
+from trace_bridge.graph import Feedback, canonical, jsonable
 from trace_bridge.optimizers.base import Change, Proposal
 
 
@@ -40,6 +40,14 @@ def why_nothing(proposals: Sequence[Proposal]) -> str:
     reasons = [c.reason for p in proposals for c in p.changes if not c.accepted]
     reasons += [p.reasoning for p in proposals if not p.changes and p.reasoning]
     return "; ".join(dict.fromkeys(reasons)) or "nothing was proposed"
+
+
+def in_one(proposals: Sequence[Proposal], optimizer: str) -> Proposal:
+    """All that was proposed in vain, each once, as one proposal without a state."""
+    reasons = dict.fromkeys(p.reasoning for p in proposals if p.reasoning)
+    changes = [change for proposal in proposals for change in proposal.changes]
+    each = {canonical([c.path, jsonable(c.new), c.reason]): c for c in changes}
+    return Proposal(tuple(each.values()), "\n".join(reasons), optimizer)
 
 
 def journaled(row: Mapping[str, Any]) -> Proposal:

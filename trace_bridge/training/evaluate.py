@@ -27,6 +27,8 @@ from trace_bridge.graph import (
 )
 from trace_bridge.graph.context import overlaid
 from trace_bridge.llm.base import BudgetExhaustedError, ModelUnavailableError, Usage, gate
+from trace_bridge.llm.refusals import remedy
+from trace_bridge.llm.retrying import in_vain
 from trace_bridge.recording import Recorder, link
 from trace_bridge.recording.agent import AgentModule
 from trace_bridge.training.budget import Ledger, Meter
@@ -208,15 +210,10 @@ class Evaluator:
             if work.meter.failure is None:
                 self.changed()
                 return result
-            if attempt < self.engine.retries:
-                await asyncio.sleep(_BACKOFF * 2**attempt)
-        error = work.meter.failure  # pyright: ignore[reportPossiblyUnboundVariable] retries >= 0
-        msg = (
-            f"the agent's model failed {self.engine.retries + 1} times on one example:"
-            f" {type(error).__name__}: {error}. What was finished is in the journal:"
-            " run again to go on."
-        )
-        raise ModelUnavailableError(msg) from error
+            if attempt == self.engine.retries or in_vain(work.meter.failure):
+                raise _failed(work.meter.failure, attempt + 1) from work.meter.failure
+            await asyncio.sleep(_BACKOFF * 2**attempt)
+        raise AssertionError  # the last attempt has left
 
 
 class _Turns:
@@ -317,6 +314,14 @@ class _Work:
     def _graph(self, node: Node, feedback: Feedback) -> dict[str, JSON]:
         with overlaid(self.values):  # the subgraph keeps the values that were current
             return dump_subgraph(subgraph({node: feedback}))
+
+
+def _failed(error: Exception, times: int) -> ModelUnavailableError:
+    often = f"{times} times" if times > 1 else "once"
+    return ModelUnavailableError(
+        f"the agent's model failed {often} on one example: {type(error).__name__}:"
+        f" {error}{remedy(error)}. What was finished is in the journal: run again to go on."
+    )
 
 
 def _nobody() -> None:

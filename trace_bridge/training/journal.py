@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from trace_bridge.graph import jsonable
 from trace_bridge.llm.base import Usage
 
 _SCHEMA = """
@@ -164,7 +165,7 @@ class Journal:
         """Write a trial, for people and tools that read the file; resuming does not need it."""
         self._execute(
             "INSERT OR REPLACE INTO trials VALUES (?, ?, ?)",
-            self.run, number, json.dumps(row, ensure_ascii=False),
+            self.run, number, json.dumps(jsonable(row), ensure_ascii=False),
         )  # fmt: skip
 
     def _row(self, table: str, key: str) -> dict[str, Any] | None:

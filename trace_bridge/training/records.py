@@ -23,7 +23,8 @@ class Engine:
         resume: False starts a new run although the journal holds one to resume.
         failure_score: the score of an example on which the agent or the metric raised.
         patience: steps without an accepted proposal after which the search ends.
-        retries: how often an evaluation is repeated after a provider's failure.
+        retries: how often an evaluation, or an optimizer's step, is repeated after a provider's
+            failure.
         timeout: seconds that an asynchronous agent has for an example; then it is cancelled, which
             is a failure of its own. None waits for ever; a synchronous agent is never stopped.
     """
@@ -39,9 +40,9 @@ class Engine:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("concurrency", "repeats", "patience"):
-            if getattr(self, name) < 1:
-                msg = f"Engine({name}={getattr(self, name)}): must be at least 1"
+        for name, least in (("concurrency", 1), ("repeats", 1), ("patience", 1), ("retries", 0)):
+            if getattr(self, name) < least:
+                msg = f"Engine({name}={getattr(self, name)}): must be at least {least}"
                 raise ValueError(msg)
         if self.timeout is not None and self.timeout <= 0:
             msg = f"Engine(timeout={self.timeout}): must be more than 0 seconds, or None"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import math
 import random
@@ -13,11 +14,13 @@ from dataclasses import asdict, dataclass, replace
 from trace_bridge.graph import Feedback, digest, jsonable
 from trace_bridge.graph.context import overlaid
 from trace_bridge.llm.base import BudgetExhaustedError, ModelUnavailableError, Usage, gate
+from trace_bridge.llm.retrying import persistently
 from trace_bridge.optimizers.base import Optimizer, Proposal, StepPlan, Trial
 from trace_bridge.training.accept import improves, verdict
 from trace_bridge.training.budget import Kept, Ledger, Meter
 from trace_bridge.training.candidates import (
     Candidate,
+    in_one,
     journaled,
     race_cost,
     rungs,
@@ -137,9 +140,9 @@ class Search:
         proposals = await self._propose(plan, runs, step)
         candidates = [Candidate(p) for p in proposals if p.state]
         if not candidates:
-            nothing = Candidate(Proposal((), "", plan.optimizer))
             fate = f"nothing to try: {why_nothing(proposals)}"
-            self._finish_trial(self._trial(nothing, {}, fate))
+            refused = Candidate(in_one(proposals, plan.optimizer))
+            self._finish_trial(self._trial(refused, {}, fate))
             return False
         if plan.gated:
             candidates = await self._gate(candidates, runs, batch, step)
@@ -158,11 +161,14 @@ class Search:
             return [journaled(item) for item in row["proposals"]]
         by_name = {parameter.name: parameter for parameter in self.task.parameters}
         graphs = self.evaluator.subgraphs(runs, by_name)
+        ask = functools.partial(
+            self.optimizer.propose, graphs, self.task.parameters, self.trials, plan.proposals
+        )
         token = gate.set(Meter(self.ledger))
         try:
             with overlaid(self.task.module.resolve(self.start)):
-                proposals = await self.optimizer.propose(
-                    graphs, self.task.parameters, self.trials, plan.proposals
+                proposals = await persistently(
+                    ask, self.engine.retries, lambda why: self.report(f"asking again: {why}")
                 )
         finally:
             gate.reset(token)

@@ -280,7 +280,7 @@ def _explained(
     if system:
         told = {message.content for message in getattr(scope.owner, "_system_messages", ())}
         own.texts.update(told)
-        if any(isinstance(m, SystemMessage) and m.content in told for m in messages):
+        if not told or any(isinstance(m, SystemMessage) and m.content in told for m in messages):
             places += system
     if tools:
         places += layout.tools(at, {_tool_name(tool) for tool in tools})

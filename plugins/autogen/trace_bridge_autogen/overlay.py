@@ -58,7 +58,9 @@ class _Live:
         where = active.get()
         if where is not None:
             for slot in where.slots.get((id(owner), self.name), ()):
-                value = slot.current(value)
+                # what slot.current does, without a call where nothing has changed
+                held, known, made = slot.known
+                value = made if held is value and known is slot.peek() else slot.current(value)
         return value
 
     def __set__(self, owner: Any, value: Any) -> None:
@@ -69,11 +71,11 @@ class _Copied(_Live):
     """An attribute that a manager was given by its team."""
 
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
-        value = super().__get__(owner, kind)
         where = active.get()
         team = None if where is None or owner is None else where.team(owner)
-        if where is None or team is None:
-            return value
+        if where is None or team is None or self.name not in owner.__dict__:
+            return super().__get__(owner, kind)
+        value = owner.__dict__[self.name]
         if self.name in ("_participant_descriptions", "_team_description"):
             texts = [agent.description for agent in team._participants]
             return texts if self.name[1] == "p" else described(team._participant_names, texts)

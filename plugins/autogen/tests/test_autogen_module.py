@@ -198,6 +198,37 @@ def test_tools_and_code():
     assert tool._func("x") == "saw x"
 
 
+class Home:
+    """Something that tools act on."""
+
+    def __init__(self):
+        self.acts = 0
+
+    def act(self, place: str) -> str:
+        """Act."""
+        self.acts += 1
+        return f"acted in {place}: {self.acts}"
+
+
+async def test_the_code_of_a_tool_that_is_a_method():
+    home = Home()
+    client = ScriptClient(lambda messages, tools: wish("act", '{"place": "attic"}'))
+    agent = AssistantAgent("alice", client, tools=[home.act])
+    module = AutoGenModule(agent, unsafe=True)
+    path = "alice/tools/act:code"
+    state = {path: module.state_dict()[path].replace("acted in", "was in")}
+    with module.using(state):
+        result = await module.run({"task": "go"})
+    assert result.messages[-1].content == "was in attic: 1"
+    assert home.acts == 0  # the copy has a home of its own
+    with module.attached(), module.using(state):
+        result = await agent.run(task="go")
+    assert result.messages[-1].content == "was in attic: 1"
+    assert home.acts == 1
+    result = await agent.run(task="go")
+    assert result.messages[-1].content == "acted in attic: 2"
+
+
 async def test_tools_that_are_overridden_or_shared():
     client = ScriptClient()
     tool = FunctionTool(look, description="Looks.")
@@ -223,6 +254,27 @@ async def test_tools_that_are_overridden_or_shared():
     schema = (await made._participants[2]._workbench[0].list_tools())[0]
     assert (schema["name"], schema["description"]) == ("peek", "Peeps.")
     assert told["look"].description == "Peeks."
+
+
+async def test_a_team_is_chosen_by_its_description():
+    def script(messages, tools):
+        return "inner" if "roles are available" in str(messages[0].content) else "well"
+
+    client = ScriptClient(script)
+    inner = RoundRobinGroupChat(pair(client)._participants, name="inner", max_turns=1)
+    team = SelectorGroupChat(
+        [inner, AssistantAgent("other", client)], client, name="home", max_turns=1
+    )
+    module = AutoGenModule(team)
+    path = "home/inner:description"
+    with trace_bridge_autogen.instrument():
+        _, traced = await recorded(module, "go", {path: "two who act"})
+    assert "inner: two who act" in client.prompts[0][0]
+    assert {path, "home:selector_prompt"} <= {p.name for p in parameters_of(traced.output)}
+    with module.attached(), module.using({path: "who acts"}):
+        await team.run(task="go")
+    assert "inner: who acts" in client.prompts[2][0]
+    assert inner.description == "A team of agents."
 
 
 async def test_a_handoff_hands_over_what_a_candidate_says():

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import types
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -161,7 +162,9 @@ class Layout:
             UnsafeCodeError: for changed code, unless this is ``unsafe``.
         """
         if place.kind == "code":
-            return revised(present, str(value), unsafe=self.unsafe, remedy=_REMEDY)
+            function = getattr(present, "__func__", present)
+            made = revised(function, str(value), unsafe=self.unsafe, remedy=_REMEDY)
+            return made if function is present else types.MethodType(made, present.__self__)
         return place.encode(present, value)
 
 

@@ -36,9 +36,10 @@ class Scope:
         results: by the id of a tool call, what carried it out.
         thread: what a team, or an agent of somebody's own, has heard so far.
         causes: by a participant's name, the choice that made it speak.
+        chosen: of a team in teams, the choices that made it run, and so its participants speak.
     """
 
-    __slots__ = ("asked", "call", "causes", "models", "owner", "results", "thread")
+    __slots__ = ("asked", "call", "causes", "chosen", "models", "owner", "results", "thread")
 
     def __init__(self, call: Call, owner: object) -> None:
         self.call = call
@@ -48,6 +49,7 @@ class Scope:
         self.results: dict[str, Call] = {}
         self.thread: list[BaseAgentEvent | BaseChatMessage] = []
         self.causes: dict[str, Call] = {}
+        self.chosen: tuple[Call, ...] = ()
 
 
 class Received(NamedTuple):

@@ -110,13 +110,10 @@ def slots_of(item: Found, wanted: Mapping[str, str]) -> Iterator[Place]:
 
     if isinstance(value, BaseChatAgent):
         yield from _of_agent(value, make, wanted)
-        if isinstance(item.parent, BaseGroupChat):
-            yield make(
-                "description", "_description", "description", "text", feeds=item.parent,
-                constraint="What the agent can do; shown to whoever chooses the next speaker.",
-            )  # fmt: skip
+        yield from _of_participant(item, make)
     elif isinstance(value, BaseGroupChat):
         yield from _of_team(value, make)
+        yield from _of_participant(item, make)
     elif isinstance(value, BaseTool):
         yield from _of_tool(item, make)
     elif isinstance(value, (ToolOverride, Handoff)):
@@ -154,6 +151,14 @@ def _of_agent(agent: BaseChatAgent, make: Make, wanted: Mapping[str, str]) -> It
         yield make("response_prompt", "_response_prompt", "prompt", "text")
     if is_users(type(agent)):
         yield from _own_prompts(agent, make)
+
+
+def _of_participant(item: Found, make: Make) -> Iterator[Place]:
+    if isinstance(item.parent, BaseGroupChat):
+        yield make(
+            "description", "_description", "description", "text", feeds=item.parent,
+            constraint="What it can do; shown to whoever chooses the next speaker.",
+        )  # fmt: skip
 
 
 def _shows(agent: object) -> set[str]:

@@ -48,9 +48,11 @@ async def _run(
     inputs = {"task": single([where.origin(m) for m in given])} if task is not None else {}
     call = outer.component(where.op(team), inputs, where.read(team, "run"))
     around = where.scope(outer)
-    if around is not None and team.name in around.causes:
-        call.because(around.causes[team.name])
     scope = where.opened(call, team)
+    if around is not None and isinstance(around.owner, BaseGroupChat):
+        cause = around.causes.get(team.name)
+        scope.chosen = around.chosen if cause is None else (*around.chosen, cause)
+        call.because(*scope.chosen)
     if isinstance(team, MagenticOneGroupChat):  # which does not keep its task in its thread
         scope.thread += [
             TextMessage(content=m, source="user") if isinstance(m, str) else m

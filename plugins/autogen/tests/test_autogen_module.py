@@ -359,6 +359,24 @@ async def test_magentics_prompts_reach_its_model_and_an_exported_team():
     assert client.prompts[0][0].startswith("Below I will present you a request.")
 
 
+async def test_magentics_ledger_prompt_has_a_say_in_who_speaks():
+    answers = {
+        "is_request_satisfied": False, "is_in_loop": False, "is_progress_being_made": True,
+        "next_speaker": "alice", "instruction_or_question": "go on",
+    }  # fmt: skip
+    ledger = json.dumps({key: {"reason": "so", "answer": a} for key, a in answers.items()})
+
+    def script(messages, tools):
+        return ledger if "next_speaker" in str(messages[-1].content) else "facts"
+
+    client = ScriptClient(script)
+    team = MagenticOneGroupChat(pair(client)._participants, client, name="home", max_turns=2)
+    with trace_bridge.record(team) as recording:
+        await team.run(task="life")
+    names = {p.name for p in parameters_of(recording.output)}
+    assert {"home:progress_ledger_prompt", "home:task_ledger_facts_prompt"} <= names
+
+
 # runs
 
 

@@ -38,7 +38,7 @@ from trace_bridge import (
 from trace_bridge_autogen.running import Attached, Own, Received, Scope, active
 from trace_bridge_autogen.slots import Place
 
-_FIELD = re.compile(r"\{\w+\}")
+_FIELD = re.compile(r"(?<!\{)\{\w+\}(?!\})")
 
 # Whoever asks a model in this context is behind the gate already: a cache, a replaying wrapper.
 asking: ContextVar[bool] = ContextVar("trace_bridge_autogen_asking", default=False)
@@ -274,8 +274,8 @@ def _explained(
     told = list[SystemMessage]()
     if system := layout.read(at, "system"):
         told = list(getattr(scope.owner, "_system_messages", ()))
-        said = {message.content for message in told}
-        own.update(said)
+        said: set[object] = {message.content for message in told}
+        own.update(message.content for message in told)
         if not told or any(isinstance(m, SystemMessage) and m.content in said for m in messages):
             places += system
     if tools:
@@ -292,13 +292,14 @@ def _tool_name(tool: Any) -> str:
 
 def stands_in(template: str, sent: Sequence[str]) -> str | None:
     """The text that a template (or its words, between the fields) stands in."""
-    pieces = [piece.strip() for piece in _FIELD.split(template)]
-    pieces = [re.sub(r"\s+", " ", piece) for piece in pieces if piece]
-    if not pieces:
+    pieces = [re.sub(r"\s+", " ", piece.strip()) for piece in _FIELD.split(template)]
+    # a template that is filled in has {{ for a brace; a plain text may have two
+    looks = [(piece, piece.replace("{{", "{").replace("}}", "}")) for piece in pieces if piece]
+    if not looks:
         return None
     for text in sent:
         flat = re.sub(r"\s+", " ", text)
-        if all(piece in flat for piece in pieces):
+        if all(plain in flat or filled in flat for plain, filled in looks):
             return text
     return None
 

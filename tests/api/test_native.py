@@ -7,6 +7,7 @@ from trace_bridge.api.native import NativeModule
 def test_a_native_agent_is_exported_as_source(run, agent):
     found = run()
     text = found.export(agent)
+    assert found.export("source") == found.export() == text
     assert agent.prompt.data == "repeat the number"
     space = {}
     exec(text, space)  # noqa: S102 (what is exported is to be run)

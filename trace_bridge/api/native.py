@@ -56,6 +56,15 @@ class NativeModule(AgentModule[Any]):
             return self._module.function
         return self._module.forward
 
+    def nothing_to_train(self) -> str:
+        """Why there is no slot."""
+        if not isinstance(self._module, _FunctionModule):
+            return super().nothing_to_train()
+        return (
+            "it refers to no parameters. One that makes an agent must take nothing and be no"
+            " coroutine: lambda: make(client)"
+        )
+
     def fingerprint(self) -> Mapping[str, object]:
         """The agent's code."""
         is_function = isinstance(self._module, _FunctionModule)

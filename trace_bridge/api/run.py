@@ -141,11 +141,12 @@ class Run:
 
         Args:
             agent: another agent of the same shape; the optimized one by default. Not changed. One
-                of another framework that was found inside the optimized one is exported alone.
+                of another framework that was found inside the optimized one is exported alone. A
+                text is the ``format``, for the optimized one.
             format: what the plugin offers besides the framework's own object.
         """
-        if agent is None:
-            return self._module.export(self.best.state, format)
+        if agent is None or isinstance(agent, str):
+            return self._module.export(self.best.state, agent or format)
         inner = self._module.inner(agent, self.best.state)
         if inner is not None:
             module, state = inner

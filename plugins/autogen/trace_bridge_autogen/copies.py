@@ -21,11 +21,12 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
+from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.teams import BaseGroupChat
 from autogen_core import AgentRuntime, SingleThreadedAgentRuntime
 from autogen_core.code_executor import CodeExecutor
 from autogen_core.models import ChatCompletionClient
-from autogen_core.tools import StaticWorkbench, Workbench
+from autogen_core.tools import FunctionTool, StaticWorkbench, Workbench
 
 from trace_bridge import in_place_of
 
@@ -39,7 +40,7 @@ _ATOMS = (
     str, bytes, int, float, complex, type(None), type, types.ModuleType, types.FunctionType,
     types.BuiltinFunctionType,
 )  # fmt: skip
-_DEPTH = 14  # how deep the attributes of an agent are looked into
+_DEPTH = 100  # how deep the attributes of an agent are looked into: teams in agents in teams
 
 
 def copied(agent: _T) -> tuple[_T, Mapping[int, Any]]:
@@ -130,7 +131,16 @@ def _copyable(value: object) -> bool:
     return not inspect.iscoroutine(value)
 
 
-def renew(team: BaseGroupChat) -> None:
+def renew(objects: Iterable[object]) -> None:
+    """Make copies of teams and agents run by themselves, apart from the originals."""
+    for value in objects:
+        if isinstance(value, BaseGroupChat):
+            _renew(value)
+        elif isinstance(value, AssistantAgent):
+            _hand_on(value)
+
+
+def _renew(team: BaseGroupChat) -> None:
     """Make a copy of a team one that has not run yet, with an identity and a runtime of its own."""
     old, team._team_id = team._team_id, str(uuid.uuid4())
     for name, value in list(vars(team).items()):
@@ -141,9 +151,25 @@ def renew(team: BaseGroupChat) -> None:
     ]
     team._initialized = team._is_running = False
     team._embedded_runtime = True
-    describe(team)
 
 
-def describe(team: BaseGroupChat) -> None:
-    """Let a team know the present descriptions of its participants, which it keeps a copy of."""
+def _hand_on(agent: AssistantAgent) -> None:
+    """Let handoff tools tell the messages of a copy's own handoffs: they are closures."""
+    for tool in agent._handoff_tools:
+        made = agent._handoffs[tool.name].handoff_tool
+        if isinstance(tool, FunctionTool) and isinstance(made, FunctionTool):
+            tool._func = made._func
+
+
+def agree(objects: Iterable[object]) -> None:
+    """Let teams and agents know what was written to their parts: they keep copies of texts."""
+    for value in objects:
+        if isinstance(value, BaseGroupChat):
+            _describe(value)
+        elif isinstance(value, AssistantAgent):
+            for tool in value._handoff_tools:  # components are made of the handoffs
+                value._handoffs[tool.name].description = tool.description
+
+
+def _describe(team: BaseGroupChat) -> None:
     team._participant_descriptions = [agent.description for agent in team._participants]

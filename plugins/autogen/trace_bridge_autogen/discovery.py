@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from autogen_agentchat.teams import BaseGroupChat
 from autogen_agentchat.tools import AgentTool, TeamTool
 from autogen_core.memory import Memory
 from autogen_core.models import ChatCompletionClient
-from autogen_core.tools import BaseTool, Workbench
+from autogen_core.tools import BaseTool, ToolOverride, Workbench
 
 AUTOGEN = (BaseChatAgent, BaseGroupChat, BaseTool, Memory)
 _ASIDE = frozenset(("_runtime", "_output_message_queue", "_message_factory"))
@@ -46,21 +47,30 @@ def runs_agents(agent: object) -> bool:
     """Whether this is an agent or team, runs some, or is a function that makes one."""
     if isinstance(agent, (BaseChatAgent, BaseGroupChat)):
         return True
-    if isinstance(agent, types.FunctionType):
-        return _makes_agents(agent)
+    if is_function(agent):
+        return _makes_agents(cast("Callable[[], object]", agent))
     return callable(getattr(agent, "run", None)) and any(
         isinstance(part, (BaseChatAgent, BaseGroupChat)) for _, part in _attributes(agent)
     )
 
 
-def _makes_agents(function: types.FunctionType) -> bool:
+def is_function(agent: object) -> bool:
+    """Whether it is a function, which can only make an agent, and not be one."""
+    return isinstance(agent, (types.FunctionType, types.MethodType, functools.partial))
+
+
+def _makes_agents(function: Callable[[], object]) -> bool:
     """A function that takes nothing cannot be an agent: it is called to see what it makes."""
-    if function.__code__.co_argcount or function.__code__.co_kwonlyargcount:
+    given = function.keywords if isinstance(function, functools.partial) else ()
+    try:
+        if any(name not in given for name in inspect.signature(function).parameters):
+            return False
+    except (TypeError, ValueError):  # a method of a class that is not written in Python
         return False
-    if function.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_GENERATOR):
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
         return False
-    made: object = function()
-    return not isinstance(made, types.FunctionType) and runs_agents(made)
+    made = function()
+    return not is_function(made) and runs_agents(made)
 
 
 def name_of(value: object) -> str:
@@ -74,11 +84,12 @@ def _walk(item: Found, seen: set[int]) -> Iterator[Found]:
         return
     seen.add(id(item.value))
     yield item
-    for name, part in _parts(item.value):
-        yield from _walk(Found(part, (*item.owners, *name), item.value), seen)
+    holder = item.parent if isinstance(item.value, TerminationCondition) else item.value
+    for name, part in parts_of(item.value):
+        yield from _walk(Found(part, (*item.owners, *name), holder), seen)
 
 
-def _parts(value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+def parts_of(value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     """What ``value`` holds, with the names that lead there."""
     if isinstance(value, BaseGroupChat):
         yield from _of_team(value)
@@ -108,9 +119,11 @@ def _of_team(value: BaseGroupChat) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 
 def _of_agent(agent: BaseChatAgent) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for workbench in _listed(agent, "_workbench"):
+    for workbench in workbenches(agent):
         for tool in tools_in(workbench):
             yield ("tools", tool.name), tool
+            if (override := override_of(workbench, tool)) is not None:
+                yield ("tools", tool.name), override
     for tool in _listed(agent, "_handoff_tools"):
         yield ("handoffs", tool.name), tool
     for handoff in cast("dict[str, Any]", getattr(agent, "_handoffs", {})).values():
@@ -123,6 +136,17 @@ def _of_agent(agent: BaseChatAgent) -> Iterator[tuple[tuple[str, ...], Any]]:
 def tools_in(workbench: object) -> list[BaseTool[Any, Any]]:
     """The tools of a workbench that holds them here, and not on a server."""
     return _listed(workbench, "_tools")
+
+
+def override_of(workbench: object, tool: BaseTool[Any, Any]) -> ToolOverride | None:
+    """What a workbench tells models of a tool instead of what the tool says, if it does."""
+    held = cast("dict[str, ToolOverride]", getattr(workbench, "_tool_overrides", None) or {})
+    return held.get(tool.name)
+
+
+def workbenches(agent: object) -> list[Any]:
+    """The workbenches of an agent."""
+    return _listed(agent, "_workbench")
 
 
 def _listed(value: object, name: str) -> list[Any]:

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+from autogen_agentchat.base import TaskResult
 from autogen_agentchat.messages import BaseChatMessage
 
 from trace_bridge import JSON, jsonable
@@ -47,6 +48,15 @@ def _listed(task: Any) -> Any:
         return list(cast("Sequence[BaseChatMessage]", task))
     msg = f"a task is a text, a message or a list of messages, not {type(task).__qualname__}"  # pyright: ignore[reportUnknownArgumentType]
     raise ValueError(msg)
+
+
+def shown(result: TaskResult) -> dict[str, object]:
+    """A result for a model to read: what was said, and why it ended."""
+    said = [message for message in result.messages if isinstance(message, BaseChatMessage)]
+    return {
+        "messages": [f"{message.source}: {message.to_text()}" for message in said],
+        "stop_reason": result.stop_reason,
+    }
 
 
 def encode(example: Any) -> JSON:

@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
+import types
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from autogen_agentchat.agents import BaseChatAgent
-from autogen_agentchat.teams import BaseGroupChat
+from autogen_core.tools import ToolOverride
 
 from trace_bridge import Parameter, revised
-from trace_bridge_autogen.copies import copied, describe, renew
-from trace_bridge_autogen.discovery import Found, walk
-from trace_bridge_autogen.slots import CONSTANT, Place, Reader, attribute_of, slots_of
+from trace_bridge_autogen.attributes import attribute_of
+from trace_bridge_autogen.copies import agree, copied, renew
+from trace_bridge_autogen.discovery import Found, is_function, parts_of, walk
+from trace_bridge_autogen.slots import CONSTANT, Place, Reader, slots_of
 
 _REMEDY = "AutoGenModule(agent, unsafe=True)"
 
@@ -33,12 +34,12 @@ class Layout:
     """
 
     def __init__(
-        self, agent: object, spans: Mapping[str, str], attributes: Mapping[str, str], *,
-        unsafe: bool = False,
+        self, agent: object, spans: Mapping[str, str],
+        attributes: Mapping[str, str | Sequence[str]], *, unsafe: bool = False,
     ) -> None:  # fmt: skip
         self.agent = agent
         self.unsafe = unsafe
-        self.factory = _is_factory(agent)
+        self.factory = is_function(agent)
         self.found: list[Found] = list(walk(cast("Any", agent)() if self.factory else agent))
         self.position = {id(item.value): at for at, item in enumerate(self.found)}
         self.places = list(_unique(self._all(spans, attributes)))
@@ -56,18 +57,29 @@ class Layout:
         for place in self.places:
             key = (self.position[id(place.owner)], place.attribute)
             self.held.setdefault(key, []).append(place)
-        self._tools: dict[int, list[int]] = defaultdict(list)
-        for at, item in enumerate(self.found):
-            if "tools" in item.owners[-2:-1] or "handoffs" in item.owners[-2:-1]:
-                self._tools[self.position.get(id(item.parent), -1)].append(at)
+        self._tools = [list(self._tools_of(item)) for item in self.found]
 
-    def _all(self, spans: Mapping[str, str], attributes: Mapping[str, str]) -> Iterator[Place]:
+    def _tools_of(self, item: Found) -> Iterator[tuple[str, int]]:
+        """The tools that an agent has, perhaps with others: positions, by what models call them."""
+        parts = list(parts_of(item.value))
+        told = {names[-1]: p.name for names, p in parts if isinstance(p, ToolOverride) and p.name}
+        for names, part in parts:
+            at = self.position.get(id(part))
+            if at is not None and names[:-1] in (("tools",), ("handoffs",)):
+                yield told.get(names[-1], names[-1]), at
+
+    def _all(
+        self, spans: Mapping[str, str], attributes: Mapping[str, str | Sequence[str]]
+    ) -> Iterator[Place]:
         named = dict(attributes)
         for item in self.found:
-            yield from slots_of(item, spans)
-            path = "/".join(item.owners)
-            if path in named:
-                yield attribute_of(item, named.pop(path))
+            places = list(slots_of(item, spans))
+            yield from places
+            wanted = named.pop("/".join(item.owners), ())
+            known = {place.attribute for place in places}
+            for name in [wanted] if isinstance(wanted, str) else wanted:
+                if name not in known:
+                    yield attribute_of(item, name)
         if named:
             there = ", ".join("/".join(item.owners) for item in self.found)
             msg = f"there is no {', '.join(sorted(named))}; there are: {there}"
@@ -91,8 +103,8 @@ class Layout:
         """The places that are read when an agent's model is sent tools of these names."""
         return [
             place
-            for tool in self._tools[at]
-            if getattr(self.found[tool].value, "name", None) in names
+            for name, tool in self._tools[at]
+            if name in names
             for place in self.read(tool, "tool")
         ]
 
@@ -125,12 +137,8 @@ class Layout:
         else:
             _, memo = copied(self.agent)
             objects = [memo.get(id(item.value), item.value) for item in self.found]
+            renew(objects)
         self.write(objects, state)
-        for value in objects:
-            if isinstance(value, BaseGroupChat):
-                if not self.factory:
-                    renew(value)
-                describe(value)
         return objects
 
     def write(self, objects: Sequence[Any], state: Mapping[str, object]) -> None:
@@ -145,6 +153,7 @@ class Layout:
             else:
                 present = getattr(owner, place.attribute)
                 setattr(owner, place.attribute, self.encoded(place, present, value))
+        agree(objects)
 
     def encoded(self, place: Place, present: Any, value: object) -> Any:
         """``present``, what a place's attribute is now, with another value.
@@ -153,12 +162,10 @@ class Layout:
             UnsafeCodeError: for changed code, unless this is ``unsafe``.
         """
         if place.kind == "code":
-            return revised(present, str(value), unsafe=self.unsafe, remedy=_REMEDY)
+            function = getattr(present, "__func__", present)
+            made = revised(function, str(value), unsafe=self.unsafe, remedy=_REMEDY)
+            return made if function is present else types.MethodType(made, present.__self__)
         return place.encode(present, value)
-
-
-def _is_factory(agent: object) -> bool:
-    return callable(agent) and not isinstance(agent, (type, BaseChatAgent, BaseGroupChat))
 
 
 def _unique(places: Iterator[Place]) -> Iterator[Place]:

@@ -28,7 +28,6 @@ from trace_bridge import (
     Call,
     Message,
     ModelCall,
-    Parameter,
     Reply,
     Usage,
     current_call,
@@ -36,10 +35,10 @@ from trace_bridge import (
     model_call,
     refused,
 )
-from trace_bridge_autogen.running import Attached, Received, Scope, active
+from trace_bridge_autogen.running import Attached, Own, Received, Scope, active
 from trace_bridge_autogen.slots import Place
 
-_FIELD = re.compile(r"\{\w+\}")
+_FIELD = re.compile(r"(?<!\{)\{\w+\}(?!\})")
 
 # Whoever asks a model in this context is behind the gate already: a cache, a replaying wrapper.
 asking: ContextVar[bool] = ContextVar("trace_bridge_autogen_asking", default=False)
@@ -251,22 +250,18 @@ def single(origin: object) -> object:
     return cast("object", origin)
 
 
-class _Own:
-    """What a call reads of its owner: parameters, and messages that are nothing but these."""
-
-    def __init__(self) -> None:
-        self.parameters: dict[str, Parameter] = {}
-        self.texts: set[str] = set()
-
-
 def _explained(
     where: Attached, scope: Scope, messages: Sequence[LLMMessage], tools: Sequence[Any]
-) -> _Own:
-    own = _Own()
+) -> Own:
+    """What a call reads of its owner: parameters, and messages that are nothing but these."""
     at = where.at(scope.owner)
     if at is None:
-        return own
-    layout, places = where.layout, list[Place]()
+        return Own({}, set())
+    first = messages[0] if messages else None
+    known = where.explained.get(at)
+    if known is not None and known[0] is first and not tools:
+        return known[1]
+    layout, places, own = where.layout, list[Place](), set[str]()
     if texts := layout.read(at, "text"):
         sent = [str(message.content) for message in messages]
         values = [str(where.value(place)) for place in texts]
@@ -275,17 +270,20 @@ def _explained(
             for place, value in zip(texts, values, strict=True)
             if stands_in(value, sent) is not None
         ]
-        own.texts.update(set(sent).intersection(values))
-    system = layout.read(at, "system")
-    if system:
-        told = {message.content for message in getattr(scope.owner, "_system_messages", ())}
-        own.texts.update(told)
-        if any(isinstance(m, SystemMessage) and m.content in told for m in messages):
+        own.update(set(sent).intersection(values))
+    told = list[SystemMessage]()
+    if system := layout.read(at, "system"):
+        told = list(getattr(scope.owner, "_system_messages", ()))
+        said: set[object] = {message.content for message in told}
+        own.update(message.content for message in told)
+        if not told or any(isinstance(m, SystemMessage) and m.content in said for m in messages):
             places += system
     if tools:
         places += layout.tools(at, {_tool_name(tool) for tool in tools})
-    own.parameters = layout.of(places, at)
-    return own
+    found = Own(layout.of(places, at), own)
+    if len(told) == 1 and told[0] is first and not texts and not tools:
+        where.explained[at] = first, found
+    return found
 
 
 def _tool_name(tool: Any) -> str:
@@ -294,13 +292,14 @@ def _tool_name(tool: Any) -> str:
 
 def stands_in(template: str, sent: Sequence[str]) -> str | None:
     """The text that a template (or its words, between the fields) stands in."""
-    pieces = [piece.strip() for piece in _FIELD.split(template)]
-    pieces = [re.sub(r"\s+", " ", piece) for piece in pieces if piece]
-    if not pieces:
+    pieces = [re.sub(r"\s+", " ", piece.strip()) for piece in _FIELD.split(template)]
+    # a template that is filled in has {{ for a brace; a plain text may have two
+    looks = [(piece, piece.replace("{{", "{").replace("}}", "}")) for piece in pieces if piece]
+    if not looks:
         return None
     for text in sent:
         flat = re.sub(r"\s+", " ", text)
-        if all(piece in flat for piece in pieces):
+        if all(plain in flat or filled in flat for plain, filled in looks):
             return text
     return None
 

@@ -5,18 +5,16 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.base import TaskResult
 from autogen_agentchat.teams import BaseGroupChat
 from autogen_core.models import ChatCompletionClient
 
 from trace_bridge import JSON, AgentModule, Slot, StandIn
-from trace_bridge_autogen import examples
-from trace_bridge_autogen.copies import describe
+from trace_bridge_autogen import components, examples
 from trace_bridge_autogen.ending import run_to_end, to_end
 from trace_bridge_autogen.fingerprint import clients, fingerprint
 from trace_bridge_autogen.layout import Layout
@@ -35,12 +33,15 @@ class AutoGenModule(AgentModule[Any]):
         agent: what has ``run(task=)``, or a function that makes it.
         spans: by a slot's name, the marker after which a part of a system message stands, up to the
             next empty line; ``{"plan": "Plan:"}`` where a message has that.
-        attributes: further slots: by an object's path, an attribute (``{"home/alice": "mood"}``).
+        attributes: further slots: by an object's path, an attribute or several
+            (``{"home/alice": ["mood", "style"]}``).
         unsafe: run code that a model has written in this process. Without it, changed code needs a
             code runner, and raises UnsafeCodeError where there is none.
 
     Raises:
-        LookupError: a path in ``attributes`` does not exist; the message names those that do.
+        LookupError: a path or attribute in ``attributes`` does not exist; the message names those
+            that do.
+        TypeError: an attribute holds what cannot be trained.
     """
 
     framework = "autogen"
@@ -51,7 +52,7 @@ class AutoGenModule(AgentModule[Any]):
 
     def __init__(
         self, agent: Any, *, spans: Mapping[str, str] | None = None,
-        attributes: Mapping[str, str] | None = None, unsafe: bool = False,
+        attributes: Mapping[str, str | Sequence[str]] | None = None, unsafe: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(agent)
         self.layout = Layout(agent, spans or {}, attributes or {}, unsafe=unsafe)
@@ -136,6 +137,10 @@ class AutoGenModule(AgentModule[Any]):
         """The example as JSON."""
         return examples.encode(example)
 
+    def fields(self, output: object) -> Mapping[str, object] | None:
+        """Of a TaskResult, what was said and why it ended; no ids and times of messages."""
+        return {"": examples.shown(output)} if isinstance(output, TaskResult) else None
+
     def models(self) -> Sequence[object]:
         """The clients in the agent."""
         return [c for c in clients(self.layout) if isinstance(c, ChatCompletionClient)]
@@ -161,7 +166,6 @@ class AutoGenModule(AgentModule[Any]):
         self.layout.write(objects, state)
         for value in objects:
             if isinstance(value, BaseGroupChat):
-                describe(value)
                 renew_manager(value)
         self.load_state_dict(state)
 
@@ -174,25 +178,25 @@ class AutoGenModule(AgentModule[Any]):
                 dict; keys of clients are masked in it.
 
         Raises:
-            ValueError: an unknown format, or something in the agent that is no component.
+            ValueError: an unknown format, something in the agent that is no component, or a
+                changed value that AutoGen does not write (a prompt of MagenticOne, a function that
+                chooses speakers).
         """
         if format not in ("", "component"):
             msg = f"unknown format {format!r}: an AutoGen agent exports as itself, or 'component'"
             raise ValueError(msg)
         self.resolve(state)
         agent = self.layout.fresh(state)[0]
-        return _component(agent) if format else agent
-
-
-def _component(agent: Any) -> dict[str, Any]:
-    if not isinstance(agent, (BaseChatAgent, BaseGroupChat)):
-        msg = f"{type(agent).__qualname__} is no component of AutoGen: export without a format"
-        raise ValueError(msg)  # noqa: TRY004 (the format is wrong for it)
-    try:
-        return json.loads(agent.dump_component().model_dump_json())
-    except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
-        msg = (
-            f"{type(agent).__qualname__} holds something that AutoGen cannot write as JSON"
-            f" ({error}): export without a format"
-        )
-        raise ValueError(msg) from error
+        if not format:
+            return agent
+        document = components.document(agent)
+        changed = [p for p in self.layout.places if p.path in state and state[p.path] != p.get()]
+        lost = components.lost(document, {p.path: state[p.path] for p in changed})
+        if lost:
+            msg = (
+                f"AutoGen's JSON has no place for what has changed in {', '.join(lost)}: export"
+                " without a format (changed code of a tool is there with"
+                " AutoGenModule(agent, unsafe=True))"
+            )
+            raise ValueError(msg)
+        return document

@@ -18,6 +18,7 @@ from typing import Any, cast
 from autogen_agentchat.teams._group_chat._base_group_chat_manager import BaseGroupChatManager
 from autogen_agentchat.teams._group_chat._selector_group_chat import SelectorGroupChatManager
 
+from trace_bridge_autogen.attributes import holds
 from trace_bridge_autogen.layout import Layout
 from trace_bridge_autogen.magentic import Orchestrator
 from trace_bridge_autogen.running import active
@@ -39,21 +40,27 @@ _COPIES: tuple[tuple[type, str], ...] = (
 class _Live:
     """An attribute that holds another value for some contexts."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, kind: type, name: str) -> None:
         self.name = name
+        found: object = getattr(kind, name, _ABSENT)
+        self.default = _ABSENT if isinstance(found, _Live) else found
 
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
         if owner is None:
-            return self
+            return self if self.default is _ABSENT else self.default
         try:
             value = owner.__dict__[self.name]
         except KeyError:
-            msg = f"{type(owner).__name__!r} object has no attribute {self.name!r}"
-            raise AttributeError(msg) from None
+            if self.default is _ABSENT:
+                msg = f"{type(owner).__name__!r} object has no attribute {self.name!r}"
+                raise AttributeError(msg) from None
+            value = self.default
         where = active.get()
         if where is not None:
             for slot in where.slots.get((id(owner), self.name), ()):
-                value = slot.current(value)
+                # what slot.current does, without a call where nothing has changed
+                held, known, made = slot.known
+                value = made if held is value and known is slot.peek() else slot.current(value)
         return value
 
     def __set__(self, owner: Any, value: Any) -> None:
@@ -64,11 +71,11 @@ class _Copied(_Live):
     """An attribute that a manager was given by its team."""
 
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
-        value = super().__get__(owner, kind)
         where = active.get()
         team = None if where is None or owner is None else where.team(owner)
-        if where is None or team is None:
-            return value
+        if where is None or team is None or self.name not in owner.__dict__:
+            return super().__get__(owner, kind)
+        value = owner.__dict__[self.name]
         if self.name in ("_participant_descriptions", "_team_description"):
             texts = [agent.description for agent in team._participants]
             return texts if self.name[1] == "p" else described(team._participant_names, texts)
@@ -111,7 +118,7 @@ class _Installed:
                 key = (kind, name)
                 if key not in self.users:
                     self.before[key] = vars(kind).get(name, _ABSENT)
-                    setattr(kind, name, live(name))
+                    setattr(kind, name, live(kind, name))
                 self.users[key] = self.users.get(key, 0) + 1
                 entered.append(key)
         return entered
@@ -139,7 +146,7 @@ def overlaid(layout: Layout) -> Generator[None]:
     attributes = {
         (cast("type", type(place.owner)), place.attribute)
         for place in layout.places
-        if place.attribute in getattr(place.owner, "__dict__", {})
+        if holds(place.owner, place.attribute)
     }
     places: list[tuple[type, str, type[_Live]]] = [(*pair, _Live) for pair in attributes]
     places += [(*pair, _Copied) for pair in _COPIES]

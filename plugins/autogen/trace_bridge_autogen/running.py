@@ -36,9 +36,10 @@ class Scope:
         results: by the id of a tool call, what carried it out.
         thread: what a team, or an agent of somebody's own, has heard so far.
         causes: by a participant's name, the choice that made it speak.
+        chosen: of a team in teams, the choices that made it run, and so its participants speak.
     """
 
-    __slots__ = ("asked", "call", "causes", "models", "owner", "results", "thread")
+    __slots__ = ("asked", "call", "causes", "chosen", "models", "owner", "results", "thread")
 
     def __init__(self, call: Call, owner: object) -> None:
         self.call = call
@@ -48,6 +49,7 @@ class Scope:
         self.results: dict[str, Call] = {}
         self.thread: list[BaseAgentEvent | BaseChatMessage] = []
         self.causes: dict[str, Call] = {}
+        self.chosen: tuple[Call, ...] = ()
 
 
 class Received(NamedTuple):
@@ -75,27 +77,44 @@ class Received(NamedTuple):
         )
 
 
-class LiveSlot:
-    """A slot of an object that holds the original value, where the current one is wanted."""
+class Own(NamedTuple):
+    """What a model call reads of its owner.
 
-    __slots__ = ("_known", "_layout", "_parameter", "_place")
+    Attributes:
+        parameters: these, by what they are called at the owner.
+        texts: of messages that are nothing but parameters.
+    """
+
+    parameters: dict[str, Parameter]
+    texts: set[str]
+
+
+class LiveSlot:
+    """A slot of an object that holds the original value, where the current one is wanted.
+
+    Attributes:
+        peek: gives the value that is current.
+        known: what the attribute held when it was looked at last, the value that was current then,
+            and what came of both.
+    """
+
+    __slots__ = ("_layout", "_place", "known", "peek")
 
     def __init__(self, layout: Layout, place: Place) -> None:
         self._layout = layout
         self._place = place
-        self._parameter = layout.parameters[place.path]
-        # what the attribute holds, the value that is current, and both
-        self._known: tuple[object, object, Any] = (self, None, None)
+        self.peek = layout.parameters[place.path].peek
+        self.known: tuple[object, object, Any] = (self, None, None)
 
     def current(self, held: Any) -> Any:
         """``held`` with the value that is current; the same object while both stay the same."""
-        value = self._parameter.peek()
-        before, known, made = self._known
+        value = self.peek()
+        before, known, made = self.known
         if before is held and known is value:
             return made
         same = self._place.decode(held) == value
         made = held if same else self._layout.encoded(self._place, held, value)
-        self._known = (held, value, made)
+        self.known = (held, value, made)
         return made
 
 
@@ -131,6 +150,8 @@ class Attached:
         self._makers: dict[int, tuple[object, Call]] = {}
         self._bound: dict[int, tuple[object, Origin]] = {}
         self.received: dict[int, Received] = {}  # by the id of the owner, the latest
+        # by position, of an agent that reads nothing but its system message: that, and what it is
+        self.explained: dict[int, tuple[object, Own]] = {}
         self._heard: dict[int, list[BaseAgentEvent | BaseChatMessage]] = {}
         self._failures: list[Exception] = []
         self._recorder: object = None

@@ -24,11 +24,11 @@ from autogen_agentchat.base import Handoff, TerminationCondition
 from autogen_agentchat.teams import BaseGroupChat, MagenticOneGroupChat, SelectorGroupChat
 from autogen_agentchat.teams._group_chat._graph._digraph_group_chat import DiGraphEdge
 from autogen_core.memory import ListMemory, MemoryContent, MemoryMimeType
-from autogen_core.tools import BaseTool, FunctionTool
+from autogen_core.tools import BaseTool, FunctionTool, ToolOverride
 
 from trace_bridge import Slot, join_path, signature_refusal, source_of
 from trace_bridge_autogen import magentic, spans
-from trace_bridge_autogen.discovery import Found
+from trace_bridge_autogen.discovery import Found, override_of, workbenches
 
 # What reads a slot:
 #   system  model calls that send the agent's own system messages
@@ -41,7 +41,7 @@ from trace_bridge_autogen.discovery import Found
 #   run     runs of the team
 Reader = Literal["system", "text", "tool", "call", "select", "tools", "summary", "run"]
 
-_SYSTEM = (AssistantAgent, CodeExecutorAgent)
+_SHOWN = "What the tool does and when to use it; shown to the model that chooses tools."
 _PROMPT_LIKE = re.compile(r"prompt|instruct|system|template|plan\b", re.IGNORECASE)
 _FIELD = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
 _INSTALLED = tuple(
@@ -49,11 +49,13 @@ _INSTALLED = tuple(
 )
 
 
-def _same(value: object) -> object:
+def as_it_is(value: object) -> object:
+    """How a value that is JSON already is read."""
     return value
 
 
-def _second(_: object, value: object) -> object:
+def replaced(_: object, value: object) -> object:
+    """How a value that is JSON already is written: it takes the place of the other."""
     return value
 
 
@@ -102,23 +104,20 @@ def slots_of(item: Found, wanted: Mapping[str, str]) -> Iterator[Place]:
     value = item.value
 
     def make(name: str, attribute: str, kind: str, reader: Reader, **more: Any) -> Place:
-        given: dict[str, Any] = {"decode": _same, "encode": _second, "reader": reader, **more}
+        given: dict[str, Any] = {"decode": as_it_is, "encode": replaced, "reader": reader, **more}
         kept = given.pop("place", Place)
         return kept(join_path(item.owners, name), value, attribute, kind, **given)
 
     if isinstance(value, BaseChatAgent):
         yield from _of_agent(value, make, wanted)
-        if isinstance(item.parent, BaseGroupChat):
-            yield make(
-                "description", "_description", "description", "text", feeds=item.parent,
-                constraint="What the agent can do; shown to whoever chooses the next speaker.",
-            )  # fmt: skip
+        yield from _of_participant(item, make)
     elif isinstance(value, BaseGroupChat):
         yield from _of_team(value, make)
+        yield from _of_participant(item, make)
     elif isinstance(value, BaseTool):
-        yield from _of_tool(cast("BaseTool[Any, Any]", value), make)
-    elif isinstance(value, Handoff):
-        yield make("message", "message", "text", "call")
+        yield from _of_tool(item, make)
+    elif isinstance(value, (ToolOverride, Handoff)):
+        yield from _beside_a_tool(item, make)
     elif isinstance(value, DiGraphEdge):
         yield from _of_edge(item, make)
     elif isinstance(value, ListMemory):
@@ -127,7 +126,7 @@ def slots_of(item: Found, wanted: Mapping[str, str]) -> Iterator[Place]:
             check=_texts, constraint="A list of texts, which the model is told first.",
         )  # fmt: skip
     elif isinstance(value, TerminationCondition):
-        yield from _of_condition(value, make)
+        yield from _of_condition(value, functools.partial(make, feeds=item.parent))
     elif is_users(type(value)):
         yield from _own_prompts(value, make)
 
@@ -136,7 +135,8 @@ def slots_of(item: Found, wanted: Mapping[str, str]) -> Iterator[Place]:
 
 
 def _of_agent(agent: BaseChatAgent, make: Make, wanted: Mapping[str, str]) -> Iterator[Place]:
-    if isinstance(agent, _SYSTEM):
+    asks = isinstance(agent, CodeExecutorAgent) and agent._model_client is not None
+    if asks or isinstance(agent, AssistantAgent):
         yield from _system(agent, make, wanted)
     if isinstance(agent, AssistantAgent):
         yield make("reflect_on_tool_use", "_reflect_on_tool_use", "value", "tools", check=_flag)
@@ -151,6 +151,14 @@ def _of_agent(agent: BaseChatAgent, make: Make, wanted: Mapping[str, str]) -> It
         yield make("response_prompt", "_response_prompt", "prompt", "text")
     if is_users(type(agent)):
         yield from _own_prompts(agent, make)
+
+
+def _of_participant(item: Found, make: Make) -> Iterator[Place]:
+    if isinstance(item.parent, BaseGroupChat):
+        yield make(
+            "description", "_description", "description", "text", feeds=item.parent,
+            constraint="What it can do; shown to whoever chooses the next speaker.",
+        )  # fmt: skip
 
 
 def _shows(agent: object) -> set[str]:
@@ -176,21 +184,18 @@ def _system(agent: Any, make: Make, wanted: Mapping[str, str]) -> Iterator[Place
 
 
 def _own_prompts(value: object, make: Make) -> Iterator[Place]:
-    """Texts that a class of the user's own holds by a telling name."""
+    """Texts and system messages that a class of the user's own holds by a telling name."""
     for name, held in vars(value).items():
-        if isinstance(held, str) and held.strip() and _PROMPT_LIKE.search(name):
+        if not _PROMPT_LIKE.search(name):
+            continue
+        if isinstance(held, str) and held.strip():
             yield make(name.lstrip("_"), name, "prompt", "text", check=fields_check(held))
-
-
-def attribute_of(item: Found, name: str) -> Place:
-    """A place that the user has named: an attribute of one of the agents."""
-    held = getattr(item.value, name)
-    kind = "number" if isinstance(held, (int, float)) and not isinstance(held, bool) else "value"
-    return Place(
-        join_path(item.owners, name.lstrip("_")), item.value, name,
-        "prompt" if isinstance(held, str) else kind, _same, _second, reader="text",
-        check=_is_text if isinstance(held, str) else None,
-    )  # fmt: skip
+        elif (codec := spans.codec_of(held)) is not None:
+            decode, encode = codec
+            yield make(
+                name.lstrip("_"), name, "prompt", "text", decode=decode, encode=encode,
+                check=is_text,
+            )  # fmt: skip
 
 
 # ---------------------------------------------------------------------------- teams, tools
@@ -215,7 +220,7 @@ def _of_magentic(team: MagenticOneGroupChat, make: Make) -> Iterator[Place]:
     given = str(team._final_answer_prompt)
     for name, text in magentic.prompts():
         if name == "final_answer_prompt" and given != text:  # one of the user's has no fields
-            yield make(name, "_final_answer_prompt", "prompt", "text", check=_is_text)
+            yield make(name, "_final_answer_prompt", "prompt", "text", check=is_text)
             continue
         yield make(
             name, CONSTANT, "prompt", "text", check=fields_check(text), constraint=_keep(text),
@@ -228,14 +233,23 @@ def _keep(template: str) -> str:
     return f"A template: keep {names}, and invent no other." if names else ""
 
 
-def _of_tool(tool: BaseTool[Any, Any], make: Make) -> Iterator[Place]:
-    yield make(
-        "description", "_description", "description", "tool",
-        constraint="What the tool does and when to use it; shown to the model that chooses tools.",
-    )  # fmt: skip
+def _of_tool(item: Found, make: Make) -> Iterator[Place]:
+    tool = cast("BaseTool[Any, Any]", item.value)
+    told = [override_of(bench, tool) for bench in workbenches(item.parent)]
+    if not any(override is not None and override.description is not None for override in told):
+        yield make("description", "_description", "description", "tool", constraint=_SHOWN)
     if isinstance(tool, FunctionTool):
         function: object = tool._func
         yield from _code("code", "_func", function, make, "call")
+
+
+def _beside_a_tool(item: Found, make: Make) -> Iterator[Place]:
+    value: object = item.value
+    if isinstance(value, Handoff):
+        tools = [tool for tool in item.parent._handoff_tools if tool.name == value.name]
+        yield make("message", "message", "text", "call", feeds=tools[0] if tools else None)
+    elif isinstance(value, ToolOverride) and value.description is not None:
+        yield make("description", "description", "description", "tool", constraint=_SHOWN)
 
 
 def _of_edge(item: Found, make: Make) -> Iterator[Place]:
@@ -268,7 +282,7 @@ def _code(
         return
     yield make(
         name, attribute, "code", reader, decode=_source,
-        encode=_second,  # the layout makes the function, which may need a code runner
+        encode=replaced,  # the layout makes the function, which may need a code runner
         check=functools.partial(_other_signature, source, target.__code__.co_freevars),
         description=(target.__doc__ or "").strip().partition("\n")[0],
         constraint=f"Must define {target.__name__} with the same arguments.",
@@ -309,7 +323,8 @@ def fields_check(template: str) -> Callable[[object], str | None]:
     return check
 
 
-def _is_text(value: object) -> str | None:
+def is_text(value: object) -> str | None:
+    """A check that a value is a text."""
     return None if isinstance(value, str) else f"must be text, not {type(value).__name__}"
 
 

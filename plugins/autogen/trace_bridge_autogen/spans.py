@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from autogen_core.models import SystemMessage
 
 Messages: TypeAlias = "list[SystemMessage]"
-Code: TypeAlias = "tuple[Callable[[Messages], str], Callable[[Messages, object], Messages]]"
+Code: TypeAlias = "tuple[Callable[[Any], str], Callable[[Any, object], Any]]"
 
 
 class Span(NamedTuple):
@@ -58,6 +58,24 @@ def spans_in(text: str, wanted: Mapping[str, str]) -> list[Span]:
 def first(messages: Messages) -> str:
     """The text of the system message."""
     return messages[0].content if messages else ""
+
+
+def codec_of(held: object) -> Code | None:
+    """How a system message, or a list of some, is read and written as a text; None for others."""
+    if isinstance(held, SystemMessage):
+        return _content, _with_content
+    items = cast("list[object]", held) if isinstance(held, list) else []
+    if items and all(isinstance(item, SystemMessage) for item in items):
+        return message(())
+    return None
+
+
+def _content(held: Any) -> str:
+    return str(held.content)
+
+
+def _with_content(_: object, value: object) -> Any:
+    return SystemMessage(content=str(value))
 
 
 def message(spans: Sequence[Span]) -> Code:

@@ -17,6 +17,7 @@ from autogen_agentchat.teams._group_chat._base_group_chat_manager import BaseGro
 from autogen_agentchat.teams._group_chat._sequential_routed_agent import SequentialRoutedAgent
 
 from trace_bridge import Call, current_call, seams_installed
+from trace_bridge_autogen.examples import shown
 from trace_bridge_autogen.models import single, stands_in
 from trace_bridge_autogen.running import Attached, Scope, active
 from trace_bridge_autogen.turns import stepwise
@@ -47,9 +48,11 @@ async def _run(
     inputs = {"task": single([where.origin(m) for m in given])} if task is not None else {}
     call = outer.component(where.op(team), inputs, where.read(team, "run"))
     around = where.scope(outer)
-    if around is not None and team.name in around.causes:
-        call.because(around.causes[team.name])
     scope = where.opened(call, team)
+    if around is not None and isinstance(around.owner, BaseGroupChat):
+        cause = around.causes.get(team.name)
+        scope.chosen = around.chosen if cause is None else (*around.chosen, cause)
+        call.because(*scope.chosen)
     if isinstance(team, MagenticOneGroupChat):  # which does not keep its task in its thread
         scope.thread += [
             TextMessage(content=m, source="user") if isinstance(m, str) else m
@@ -85,11 +88,7 @@ def _found_elsewhere(call: Call, team: BaseGroupChat) -> Generator[None]:
 def _returned(where: Attached, call: Call, result: TaskResult) -> None:
     said = [m for m in result.messages if isinstance(m, BaseChatMessage)]
     origins = {id(origin): origin for origin in map(where.origin, said)}
-    shown = {
-        "messages": [f"{message.source}: {message.to_text()}" for message in said],
-        "stop_reason": result.stop_reason,
-    }
-    call.returns(result, {"": shown}, list(origins.values()))
+    call.returns(result, {"": shown(result)}, list(origins.values()))
 
 
 def select_speaker(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -41,8 +41,11 @@ class Turn:
         # the code of somebody's own agent may use its texts as it likes
         parameters = {} if framework else where.read(agent, "text", "tools", "summary")
         self.call = outer.component(where.op(agent), inputs, parameters, agent.description)
-        if around is not None and agent.name in around.causes:
-            self.call.because(around.causes[agent.name])
+        if around is not None:
+            if agent.name in around.causes:
+                self.call.because(around.causes[agent.name])
+            if around.chosen:
+                self.call.because(*around.chosen)
         self.scope = where.opened(self.call, agent)
         self._remember(agent)
         if not framework:

@@ -169,6 +169,16 @@ def test_values_that_python_shares_give_no_edge(value):
     assert run.reached() == {"second"}
 
 
+@pytest.mark.parametrize("returned", [{"count": 4}, 4, {"question": "What is it?", "good": True}])
+def test_a_result_of_shared_values_comes_from_the_calls_that_no_other_has_used(returned):
+    run = Run(question="What is it?")
+    with run.recording() as root:
+        first = run.call("first", ["x"])
+        run.call("second", 3, given=first)
+        root.returns(returned)
+    assert run.reached() == {"first", "second"}
+
+
 def test_the_question_proves_nothing():
     run = Run(question="What is the capital of France, and why?")
     with run.recording() as root:

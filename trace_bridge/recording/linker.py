@@ -129,7 +129,10 @@ class _Linker:
                 return {"": self._unused(position, call)}  # what its code had when it failed
             if call.made_of is not None:
                 return {"": self._sources(call.made_of, call.ended)}
-            return {name: self._sources(value, call.ended) for name, value in call.fields.items()}
+            sources = {n: self._sources(value, call.ended) for n, value in call.fields.items()}
+            if call is self.recorder.root and all(at < 0 for s in sources.values() for at, _ in s):
+                return {"": self._unused(position, call)}  # numbers, say, which prove nothing
+            return sources
         before = call.started if call.pieces is None else call.ended
         explained = {
             name: self._sources(value, before, call.component_around())

@@ -9,6 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from langchain_test_tools import ScriptModel, echo
+from trace_bridge_langchain import TraceCallback, wrap
 from trace_bridge_langchain.module import LangChainModule
 
 import trace_bridge as tb
@@ -104,3 +105,34 @@ def test_an_exported_agent_has_the_values(module):
     better = module.export({**module.state_dict(), path: "Exported prompt."})
     assert better.invoke(QUESTION)["messages"][-1].content.startswith("Exported prompt.")
     assert module.agent.invoke(QUESTION)["messages"][-1].content.startswith("Be helpful")
+
+
+def summed(messages):
+    return f"SUM: {messages[-1].content}"
+
+
+def test_prompts_of_middleware():
+    agents = pytest.importorskip("langchain.agents")
+    known = pytest.importorskip("langchain.agents.middleware")
+    agent = agents.create_agent(
+        ScriptModel(), [],
+        middleware=[
+            known.SummarizationMiddleware(
+                ScriptModel(function=summed), trigger=("messages", 3), keep=("messages", 1),
+                summary_prompt="Sum it up: {messages}",
+            ),
+            known.TodoListMiddleware(),
+        ],
+    )  # fmt: skip
+    module = wrap(agent)
+    [path] = module.default_paths()  # what is LangChain's own is trained on demand
+    assert path.endswith(":summary_prompt")
+    assert any(path.endswith(":system_prompt") for path, _ in module.named_parameters())
+    with pytest.raises(ValueError, match="must keep {messages}"):
+        module.resolve({path: "Sum it up."})
+    given = {"messages": [("user", "one"), ("ai", "two"), ("user", "three"), ("user", "four")]}
+    with TraceCallback(agent) as trace:
+        trace.module.load_state_dict({path: "Briefly: {messages}"})
+        told = agent.invoke(given, config={"callbacks": [trace]})["messages"][-1].content
+    assert "SUM: Briefly: " in told
+    assert "SUM: Sum it up: " in agent.invoke(given)["messages"][-1].content

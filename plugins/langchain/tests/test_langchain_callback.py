@@ -8,9 +8,11 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableLambda, RunnablePassthrough
+from langchain_core.tools import tool
 from langchain_test_tools import ScriptModel, StreamModel
 from trace_bridge_langchain import TraceCallback
 
@@ -296,3 +298,69 @@ def test_code_that_may_not_run_leaves_the_chain_as_it_is_and_is_logged_once(capl
     with TraceCallback(agent, unsafe=True) as trace:
         trace.module.load_state_dict({**trace.module.state_dict(), "shout:code": code})
         assert agent.invoke(given, config=config(trace)) == "answer why?"
+
+
+@tool
+def shouted(text: str) -> str:
+    """Shout it."""
+    return text.upper()
+
+
+class Sent:
+    def __init__(self):
+        self.goto = [{"a": 1}]  # and no Command of LangGraph's
+
+
+ITSELF: dict = {"a": 1}
+ITSELF["itself"] = ITSELF
+COMPONENTS = {
+    "a function": (RunnableLambda(chain().invoke), {"question": "why?"}),
+    "a prompt": (ChatPromptTemplate.from_template("Answer {question}"), {"question": "why?"}),
+    "a model": (ScriptModel(), "why?"),
+    "a parser": (StrOutputParser(), AIMessage("why?")),
+    "a tool": (shouted, {"text": "why?"}),
+}
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_an_agent_that_is_one_component_is_recorded(name):
+    agent, given = COMPONENTS[name]
+    with TraceCallback(agent) as trace:
+        found = [agent.invoke(given, config=config(trace))]
+        found.append(asyncio.run(agent.ainvoke(given, config=config(trace))))
+        assert len(trace.outputs) == 2
+    agent.invoke(given, config=config(trace))
+    assert len(trace.outputs) == 2
+
+
+def test_a_function_as_the_agent_uses_what_a_step_has_set():
+    ask = chain()
+    agent = RunnableLambda(lambda given: ask.invoke(given))  # noqa: PLW0108
+    with TraceCallback(agent) as trace:
+        [path] = [parameter.name for parameter in trace.parameters()]
+        trace.module.load_state_dict({path: "Explain {question}"})
+        assert agent.invoke({"question": "why?"}, config=config(trace)) == "Explain why?"
+    assert agent.invoke({"question": "why?"}) == "Answer why?"
+
+
+def test_a_callback_inside_of_record_works_when_that_is_over():
+    agent, given = RunnableLambda(chain().invoke), {"question": "why?"}
+    with tb.record(agent):
+        trace = TraceCallback(agent)
+        agent.invoke(given)
+    with trace:
+        agent.invoke(given, config=config(trace))
+        assert len(trace.outputs) == 1
+
+
+@pytest.mark.parametrize("returned", [ITSELF, [ITSELF, (ITSELF,)], Sent()])
+def test_what_a_function_returns_does_not_break_the_run(returned):
+    agent = RunnablePassthrough() | RunnableLambda(lambda _: returned)
+    with TraceCallback(agent, raise_error=True) as trace:
+        assert agent.invoke("x", config=config(trace)) is returned
+
+
+@pytest.mark.parametrize("other", ["a text", chain])
+def test_what_is_no_runnable_is_named(other):
+    with pytest.raises(TypeError, match=f"takes the Runnable .* this is a {type(other).__name__}"):
+        TraceCallback(other)

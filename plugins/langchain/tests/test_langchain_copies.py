@@ -6,12 +6,14 @@ import textwrap
 import types
 
 import pytest
-from langchain_core.runnables import RunnableLambda, RunnableParallel
+from langchain_core.messages import SystemMessage
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RouterRunnable, RunnableLambda, RunnableParallel
 from langchain_core.tools import BaseTool, StructuredTool
 from langchain_test_tools import ScriptModel
-from langchain_zoo import GLOBAL_PROMPT, ZOO, closed, inline, search, template
+from langchain_zoo import GLOBAL_PROMPT, ZOO, closed, inline, model, search, template, text
 from langgraph.graph import START, StateGraph
-from trace_bridge_langchain import functions
+from trace_bridge_langchain import functions, wrap
 from trace_bridge_langchain.layout import Layout
 from trace_bridge_langchain.module import LangChainModule
 from trace_bridge_langchain.parts import is_users
@@ -241,3 +243,35 @@ def test_an_argument_in_a_tools_json_schema():
 def test_underscores_at_the_end_belong_to_a_name():
     [place] = Layout(RunnableParallel(report_=template("Tell {q}"))).places
     assert place.path == "report_/human:template"
+
+
+WORDS = ("metadata", "store", "cache", "client", "last")
+
+
+def test_the_users_own_words_are_names_whatever_they_are():
+    agents = {word: template(f"For {word} {{q}}") | model for word in WORDS}
+    for agent in (RunnableParallel(agents), RouterRunnable(agents)):
+        assert wrap(agent).default_paths() == [f"{word}/prompt/human:template" for word in WORDS]
+    table = {word: f"What is told of {word}" for word in WORDS}
+    told = RunnableLambda(lambda x: table[x["q"]])
+    assert [path.rpartition(":")[2] for path, _ in wrap(told).named_parameters()] == [*WORDS]
+
+
+def test_a_client_that_is_a_runnable_is_found():
+    class Bot:
+        def __init__(self):
+            self.client = template("Inside {q}") | model
+
+        def ask(self, given):
+            return self.client.invoke(given)
+
+    assert wrap(RunnableLambda(Bot().ask)).default_paths() == ["ask/client/prompt/human:template"]
+
+
+def test_a_text_in_two_places_is_checked_for_both():
+    static = ChatPromptTemplate.from_messages([SystemMessage("Answer it briefly, please.")]) | text
+    filled = ChatPromptTemplate.from_messages([("system", "Answer it briefly, please.")]) | text
+    module = wrap(RunnableParallel(a=static, b=filled))
+    [path] = module.default_paths()
+    with pytest.raises(ValueError, match="must not use {q}"):
+        module.resolve({path: "Answer {q}"})

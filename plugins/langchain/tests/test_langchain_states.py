@@ -7,9 +7,11 @@ from typing import Annotated
 
 import pytest
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command, Send
 from pydantic import BaseModel, Field, PrivateAttr
-from trace_bridge_langchain import wrap
+from trace_bridge_langchain import TraceCallback, wrap
 from trace_bridge_langchain.states import plain, watched
+from typing_extensions import TypedDict
 
 from trace_bridge import Recorder, link
 
@@ -130,3 +132,62 @@ def test_a_state_class_that_can_have_no_subclass_is_passed_as_it_is(kind):
         root.returns(output["answer"])
     assert output["answer"] == "thought about why?"
     assert "think" in {node.op for node in link(recorder).backward("x").nodes}
+
+
+class Nested(TypedDict, total=False):
+    q: str
+    kept: object
+
+
+def itself(_):
+    held: dict = {"a": 1}
+    held["itself"] = held
+    return {"kept": held}
+
+
+LEFT = {
+    "in a command": lambda state: Command(update={"kept": {"all": state}}),
+    "in tuples": lambda state: {"kept": (state, [{"all": state}])},
+    "itself": itself,
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_nothing_of_ours_is_left_in_what_a_node_returns(name):
+    builder = StateGraph(Nested)
+    builder.add_node("node", LEFT[name])
+    builder.add_edge(START, "node")
+    graph = builder.compile()
+    with TraceCallback(graph, raise_error=True) as trace:
+        output = graph.invoke({"q": "why?"}, config={"callbacks": [trace]})
+    assert "StateReads" not in str([type(item) for item in _all(output, 6)])
+
+
+def _all(value, deep):
+    yield value
+    if deep and isinstance(value, (dict, list, tuple)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _all(item, deep - 1)
+
+
+def test_a_state_that_is_sent_on_is_the_users_own_kind():
+    class Sending(TypedDict, total=False):
+        q: str
+        kept: str
+
+    def fan(state):
+        return [Send("one", state)]
+
+    def one(state):
+        return {"kept": state["q"] + "!"}
+
+    builder = StateGraph(Sending)
+    builder.add_node("first", lambda state: {"kept": state["q"]})
+    builder.add_node("one", one)
+    builder.add_edge(START, "first")
+    builder.add_conditional_edges("first", fan, ["one"])
+    graph = builder.compile()
+    with TraceCallback(graph, raise_error=True) as trace:
+        graph.invoke({"q": "why?"}, config={"callbacks": [trace]})
+    [call] = [call for call in trace._runs[0].calls if call.op == "one"]
+    assert list(call.inputs) == ["q"]  # and not all of it

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import Runnable
@@ -36,12 +36,19 @@ class TraceCallback(BaseCallbackHandler):
         raise_error: let errors of trace_bridge's own end the run. Otherwise each is logged once,
             and the chain goes on with its own values.
         unsafe: see ``LangChainModule``.
+
+    Raises:
+        TypeError: ``chain`` is no runnable.
     """
 
     def __init__(
         self, chain: Runnable[Any, Any], load: str | Path | None = None, *,
         raise_error: bool = False, unsafe: bool = False,
     ) -> None:  # fmt: skip
+        if not isinstance(cast("object", chain), Runnable):
+            kind = type(chain).__qualname__
+            msg = f"TraceCallback takes the Runnable that will be called, and this is a {kind}"
+            raise TypeError(msg)
         self.module = LangChainModule(chain, unsafe=unsafe)
         self.raise_error = raise_error
         self._runs: list[Recorder | Node] = []

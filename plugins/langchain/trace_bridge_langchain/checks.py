@@ -45,6 +45,16 @@ def template_check(
     return check
 
 
+Check = Callable[[object], str | None] | None
+
+
+def both(one: Check, other: Check) -> Check:
+    """A check of a value that two places get."""
+    if one is None or other is None:
+        return one or other
+    return lambda value: one(value) or other(value)
+
+
 def variables(text: str, template_format: str) -> list[str]:
     """The names that a template fills in; none if it is none."""
     try:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any, cast
 
 from langchain_core.prompt_values import ChatPromptValue
-from langchain_core.runnables import RunnableLambda
 from langchain_core.runnables.config import var_child_runnable_config
 
 from trace_bridge import Call, current_call
@@ -24,8 +23,10 @@ from trace_bridge_langchain.layout import (
     is_users_function,
     runs_users_code,
 )
+from trace_bridge_langchain.outcomes import returned, tracked
 from trace_bridge_langchain.running import Attached, active
-from trace_bridge_langchain.states import Reads, plain, watched, written
+from trace_bridge_langchain.shared import givers
+from trace_bridge_langchain.states import Reads, plain
 
 Method = Callable[..., Any]
 
@@ -58,6 +59,14 @@ def inputs_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, 
     return {"input": given}
 
 
+def read_of(site: Site, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, object]:
+    """``inputs_of``, less what a prompt does not fill in."""
+    inputs, reads = inputs_of(args, kwargs), site.reads
+    if reads is None or reads >= inputs.keys() or not isinstance(given_to(args, kwargs), dict):
+        return inputs
+    return {name: value for name, value in inputs.items() if name in reads}
+
+
 def chosen(where: Attached, made: Call) -> None:
     """Note the router that chose the graph node of which ``made`` is the outermost call."""
     if made.parent is None or made.parent.parent is not None:
@@ -86,12 +95,14 @@ def component(original: Method, shown: Shown | None = None) -> Method:
         own, site, where = met(self)
         with call.component(
             op_of(site, self, call),
-            inputs_of(args, kwargs),
+            read_of(site, args, kwargs),
             site.parameters,
             site.description,
         ) as made:
             if where is not None and where.causes:
                 chosen(where, made)
+            if shown is not None:
+                made.because(*givers(made))
             output = original(own, *args, **kwargs)
             made.returns(output, None if shown is None else shown(output, made.inputs))
         return output
@@ -109,12 +120,14 @@ def acomponent(original: Method, shown: Shown | None = None) -> Method:
         own, site, where = met(self)
         with call.component(
             op_of(site, self, call),
-            inputs_of(args, kwargs),
+            read_of(site, args, kwargs),
             site.parameters,
             site.description,
         ) as made:
             if where is not None and where.causes:
                 chosen(where, made)
+            if shown is not None:
+                made.because(*givers(made))
             output = await original(own, *args, **kwargs)
             made.returns(output, None if shown is None else shown(output, made.inputs))
         return output
@@ -296,14 +309,16 @@ def function(original: Method) -> Method:
         own, site, where = _met_function(self)
         if site is None:
             return original(own, *args, **kwargs)
-        given, inputs = _tracked(self, args[0] if args else kwargs.pop("input"))
+        given, inputs = tracked(self, site, args[0] if args else kwargs.pop("input"))
         with call.component(
             op_of(site, self, call), inputs, site.parameters, site.description
         ) as made:
             if where is not None and where.causes:
                 chosen(where, made)
-            output = plain(original(own, given, *args[1:], **kwargs))
-            _returned(site, where, made, output)
+            output = original(own, given, *args[1:], **kwargs)
+            if isinstance(inputs, Reads):
+                output = plain(output)
+            returned(site, where, made, output)
         return output
 
     return seam
@@ -319,51 +334,16 @@ def afunction(original: Method) -> Method:
         own, site, where = _met_function(self)
         if site is None:
             return await original(own, *args, **kwargs)
-        given, inputs = _tracked(self, args[0] if args else kwargs.pop("input"))
+        given, inputs = tracked(self, site, args[0] if args else kwargs.pop("input"))
         with call.component(
             op_of(site, self, call), inputs, site.parameters, site.description
         ) as made:
             if where is not None and where.causes:
                 chosen(where, made)
-            output = plain(await original(own, given, *args[1:], **kwargs))
-            _returned(site, where, made, output)
+            output = await original(own, given, *args[1:], **kwargs)
+            if isinstance(inputs, Reads):
+                output = plain(output)
+            returned(site, where, made, output)
         return output
 
     return seam
-
-
-def _tracked(self: Any, given: object) -> tuple[object, Mapping[str, object]]:
-    """The input of a function, and a record of what it reads of it."""
-    whole = {"input": given}  # its parts may be of a kind that has no identity, or there are none
-    return (given, whole) if isinstance(self, RunnableLambda) else watched(given) or (given, whole)
-
-
-def _returned(site: Site, where: Attached | None, made: Call, output: object) -> None:
-    update = written(output) if isinstance(made.inputs, Reads) else None
-    if site.ends is None:
-        made.returns(output, update)
-    else:  # what a router says is no text that could be found again in others
-        made.returns(Choice(output))
-    if where is None:
-        return
-    for key, value in made.inputs.items():
-        writer = where.writers.get(key)
-        if writer is not None and isinstance(value, (int, float, type(None))):
-            made.because(writer)  # small values have no identity: that the key was read tells it
-    where.writers.update(dict.fromkeys(update or (), made))
-    results = getattr(output, "goto", ()) if site.ends is None else output
-    if not isinstance(results, (list, tuple)):
-        results = [results]
-    for result in cast("list[object]", results):
-        sent = getattr(result, "node", None)  # of a Send, which is not hashable
-        where.causes[str(sent or (site.ends or {}).get(result, result))] = made
-
-
-class Choice:
-    """What a router has chosen."""
-
-    def __init__(self, chosen: object) -> None:
-        self.chosen = chosen
-
-    def __repr__(self) -> str:
-        return repr(self.chosen)

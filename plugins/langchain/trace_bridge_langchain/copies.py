@@ -24,18 +24,21 @@ class LightCopy:
         given: what stands for agents of other frameworks, by the id of the original.
         unsafe: run changed code in this process.
         live: see ``functions.clone``.
+        fresh: attributes that are written, too, by the id of the original.
     """
 
     def __init__(
         self, walk: Walk, writes: Mapping[int, Sequence[tuple[Place, object]]],
         given: Mapping[int, object] | None = None, *, unsafe: bool = False, live: bool = True,
+        fresh: Mapping[int, Mapping[str, object]] | None = None,
     ) -> None:  # fmt: skip
         self._walk = walk
         self._writes = writes
         self._unsafe = unsafe
         self._live = live
+        self._fresh = fresh or {}
         self.made: dict[int, Any] = dict(given or {})  # by the id of the original
-        changed = {*writes, *self.made}
+        changed = {*writes, *self.made, *self._fresh}
         self._dirty = walk.above(changed) if changed else set[int]()
         self.originals: dict[int, int] = {}  # by the id of the copy
         for at in self._dirty:
@@ -70,6 +73,8 @@ class LightCopy:
                 place.put(made, value)
         for name, part in names.items():
             write(made, name, self._make(id(part)))
+        for name, value in self._fresh.get(at, {}).items():
+            write(made, name, value)
         source = next((value for place, value in writes if place.attribute == SOURCE), None)
         if source is not None:
             made = revised(made, str(source), unsafe=self._unsafe, remedy=_REMEDY)

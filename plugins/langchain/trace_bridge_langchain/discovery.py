@@ -36,6 +36,7 @@ _ASIDE = frozenset((
     "config_specs", "custom_input_type", "custom_output_type", "input_schema", "output_schema",
     "args_schema", "client", "async_client", "root_client", "root_async_client", "managed",
 ))  # fmt: skip
+_HANDLERS = ("callbacks", "callback_manager")  # of a config
 _OURS = (Runnable, BaseMessage, types.FunctionType, str, int, float, dict, list, tuple)
 _TASK = "_TaskFunction"  # private: what LangGraph's @task makes; each call is a new runnable
 _ROLES = {"SystemMessage": "system", "HumanMessage": "human", "AIMessage": "ai"}
@@ -70,7 +71,7 @@ class Walk:
             value = pending.popleft()
             item = self.found.get(id(value), Found(value, (), {}))
             for name, part in item.parts.items():
-                if name in _ASIDE or isinstance(part, type):
+                if _is_aside(value, name, part):
                     continue
                 known = self.found.get(id(part))
                 if known is None:
@@ -111,10 +112,17 @@ class Walk:
                 own = isinstance(part, (Runnable, BaseTool)) or type(part).__name__ == _TASK
                 if isinstance(value, BasePromptTemplate) and isinstance(part, BasePromptTemplate):
                     own = False
-                if id(part) not in seen and not own and name not in _ASIDE:
+                if id(part) not in seen and not own and not _is_aside(item.value, name, part):
                     seen.add(id(part))
                     pending.append(part)
         return inside
+
+
+def _is_aside(owner: object, name: str, part: object) -> bool:
+    """Whether the walk leaves a part out; the keys of a mapping are the user's own words."""
+    if isinstance(part, (type, Runnable)):
+        return isinstance(part, type)
+    return name in (_HANDLERS if isinstance(owner, Mapping) else _ASIDE)
 
 
 def _owners(item: Found, name: str, part: object) -> tuple[str, ...]:
@@ -134,9 +142,11 @@ def _label(owner: object, name: str, part: object) -> str:
     if isinstance(owner, types.FunctionType):
         sort, _, rest = name.partition(".")
         return rest if is_users(owner) and sort != "wrapped" else own
+    if isinstance(owner, Mapping):
+        return name
     if isinstance(owner, (list, tuple)) or name in _TRANSPARENT or name.startswith("args."):
         return own
-    if isinstance(owner, Mapping) or not isinstance(owner, RunnableSequence):
+    if not isinstance(owner, RunnableSequence):
         name = name.removeprefix("keywords.")
         return name.strip("_") if name.startswith("_") else name  # __call__, _run; not report_
     return own

@@ -54,7 +54,9 @@ def entry_seams(kind: type, find: Find = _nobody) -> AbstractContextManager[None
         kind: the agent's class.
         find: tells whether a call (object, arguments, keywords) brings something that records it.
     """
-    return seams_installed(lambda: _places(kind, find))
+    # around the seams on components, since the agent may be one: a function, a prompt, a model
+    layer = 1 if find is _nobody else 2
+    return seams_installed(lambda: _places(kind, find), layer)
 
 
 def _places(kind: type, find: Find) -> Iterator[SeamPlace]:

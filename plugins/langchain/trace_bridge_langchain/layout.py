@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import threading
 import types
 from collections import Counter, OrderedDict
@@ -13,15 +14,23 @@ from typing import Any, cast
 from langchain_core.messages import BaseMessage
 from langchain_core.prompts import BasePromptTemplate
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, RunnableBinding, RunnableLambda
+from langchain_core.runnables import (
+    Runnable,
+    RunnableBinding,
+    RunnableBranch,
+    RunnableLambda,
+    RunnableSequence,
+)
 from langchain_core.tools import BaseTool
 
 from trace_bridge import Parameter, in_place_of, join_path
+from trace_bridge_langchain.checks import both
 from trace_bridge_langchain.copies import LightCopy
 from trace_bridge_langchain.discovery import Found, Walk, own_name
 from trace_bridge_langchain.functions import first_line
 from trace_bridge_langchain.intake import intake_of
 from trace_bridge_langchain.parts import is_users
+from trace_bridge_langchain.sessions import Sessions
 from trace_bridge_langchain.slots import (
     Place,
     block_in,
@@ -32,6 +41,7 @@ from trace_bridge_langchain.slots import (
 )
 
 _KEPT = 32  # copies for states that an agent keeps
+_PICKS = (operator.itemgetter, operator.attrgetter)  # they pass on what they find, as it is
 _SAME = 16  # characters from which two equal texts are one parameter
 
 
@@ -40,8 +50,11 @@ class Site:
     """A component of the agent: what it is called, and which parameters its calls read.
 
     Attributes:
-        ends: of a router in a graph, which node a result means; None for what is no router.
+        ends: of a router in a graph, which node a result means, and ``CONDITION`` of a branch's
+            condition; None for what is neither.
         is_users: whether it is a function of the user's, and no part of the framework.
+        is_node: whether a lambda is what a graph's node calls first, with the state.
+        reads: the names of its input that it reads, of a prompt; None where it may read all.
     """
 
     op: str
@@ -49,8 +62,11 @@ class Site:
     parameters: dict[str, Parameter] = field(default_factory=dict[str, Parameter])
     ends: Mapping[object, object] | None = None
     is_users: bool = False
+    is_node: bool = False
+    reads: frozenset[str] | None = None
 
 
+CONDITION: Mapping[object, object] = types.MappingProxyType({"": ""})  # what a branch asks first
 UNKNOWN = Site("")  # of what was not found: what runs was made on the way
 
 
@@ -74,6 +90,7 @@ class Layout:
         self._add_bound_tools()
         self.originals = {place.path: place.get() for place in self.places}
         self.intake = intake_of(agent)
+        self.sessions = Sessions(self.walk)
         self.unchanged = LightCopy(self.walk, {})
         # whether some function in it can only be awaited: then ``invoke`` would fail
         self.is_async = any(_only_async(item.value) for item in self.walk.found.values())
@@ -123,6 +140,7 @@ class Layout:
         known = None if key is None or place.kind == "code" else self._texts.get(key)
         if known is not None:
             known.others.append(place)
+            object.__setattr__(known, "check", both(known.check, place.check))
             return
         self._names[place.path] += 1
         if self._names[place.path] > 1:
@@ -184,6 +202,13 @@ class Layout:
         for item in self.walk.found.values():
             if type(item.value).__name__ == "BranchSpec":  # private: LangGraph's conditional edges
                 self.sites[id(item.value.path)].ends = item.value.ends or {}
+            if isinstance(item.value, RunnableBranch):
+                for condition, _ in cast("RunnableBranch[Any, Any]", item.value).branches:
+                    last = _end(condition, "last")
+                    self.sites.get(id(last), Site("")).ends = CONDITION
+            if type(item.value).__name__ == "PregelNode":  # private: a node of a compiled graph
+                first = _end(cast("Any", item.value).bound, "first")
+                self.sites.get(id(first), Site("")).is_node = True
 
     def _site(self, item: Found, read: Mapping[int, Mapping[str, Parameter]]) -> Site:
         value = item.value
@@ -200,7 +225,9 @@ class Layout:
         function = called_by(value)
         told = function is not value or isinstance(value, types.FunctionType)
         site.description = first_line(function) if told else ""
-        site.is_users = runs_users_code(value)
+        site.is_users = runs_users_code(value) or _is_chosen_by_user(value)
+        if isinstance(value, BasePromptTemplate):
+            site.reads = _names_read(value, below)
         return site
 
     def left_out(self) -> dict[str, str]:
@@ -262,8 +289,16 @@ class Layout:
         with self._lock:
             self._copies.clear()
 
-    def fresh_copy(self, state: Mapping[str, object], *, live: bool = True) -> LightCopy:
-        """As ``copy``, for somebody else to keep: what changes shares nothing with others."""
+    def fresh_copy(
+        self, state: Mapping[str, object], *, live: bool = True, alone: bool = False
+    ) -> LightCopy:
+        """As ``copy``, for somebody else to keep: what changes shares nothing with others.
+
+        Args:
+            state: the values.
+            live: see ``functions.clone``.
+            alone: it finds and leaves nothing where graphs keep their state.
+        """
         writes: dict[int, list[tuple[Place, object]]] = {}
         known = {place.path: place for place in self.places}
         for path in self._changed(state):
@@ -272,12 +307,44 @@ class Layout:
         others = [item.value for item in self.walk.found.values() if item.other]
         places = ((value, in_place_of(value)) for value in others)
         given = {id(v): made for v, made in places if made is not None and made is not v}
-        return LightCopy(self.walk, writes, given, unsafe=self.unsafe, live=live)
+        fresh = self.sessions.fresh(alone=alone) if writes or alone else None
+        return LightCopy(self.walk, writes, given, unsafe=self.unsafe, live=live, fresh=fresh)
+
+
+def _end(runnable: Any, name: str) -> Any:
+    """What a chain calls ``first``, or ``last``."""
+    while isinstance(runnable, (RunnableSequence, RunnableBinding)):
+        chain = cast("Any", runnable)
+        runnable = getattr(chain, "bound" if isinstance(chain, RunnableBinding) else name)
+    return runnable
+
+
+def _names_read(prompt: Any, below: list[Any]) -> frozenset[str] | None:
+    """The names that a prompt fills in; None where it cannot be told.
+
+    What selects examples gets all names, as do prompts of the user's own; and a section of a
+    mustache template may have any in it.
+    """
+    for inner in (prompt, *below):
+        told = getattr(inner, "example_selector", None) is None and not is_users(type(inner))
+        if not told or getattr(inner, "template_format", "") == "mustache":
+            return None
+    return frozenset((*prompt.input_variables, *prompt.optional_variables,
+                      *prompt.partial_variables))  # fmt: skip
 
 
 def runs_users_code(value: object) -> bool:
     """Whether what is called by a runnable, or is a function, is the user's own."""
     return is_users_function(called_by(value))
+
+
+def _is_chosen_by_user(value: object) -> bool:
+    """Whether a lambda calls what the user has taken from elsewhere (``len``, ``json.loads``)."""
+    called = called_by(value)
+    if not isinstance(value, RunnableLambda) or isinstance(called, _PICKS):
+        return False
+    module = getattr(called, "__module__", None) or ""
+    return not module.partition(".")[0].startswith(("langchain", "langgraph"))
 
 
 def is_users_function(called: object) -> bool:

@@ -50,17 +50,18 @@ class LangChainModule(AgentModule[Runnable[Any, Any]]):
 
     def run(self, example: Any) -> object | Awaitable[object]:
         """Invoke a copy with the current values; a coroutine where only ``ainvoke`` works."""
-        where = Attached(self.layout, self.state_dict)
+        where = Attached(self.layout, self.state_dict, alone=True)
         given = examples.inputs_of(self.layout.intake, example)
-        agent = where.find(self.agent)
         if self.layout.is_async:
-            return self._arun(where, agent, given, example)
+            return self._arun(where, given, example)
+        agent, config = where.find(self.agent), self.layout.sessions.config()
         with self.recording(example), where.entered():
-            return agent.invoke(given)
+            return agent.invoke(given, config)
 
-    async def _arun(self, where: Attached, agent: Any, given: Any, example: Any) -> object:
+    async def _arun(self, where: Attached, given: Any, example: Any) -> object:
+        agent, config = where.find(self.agent), self.layout.sessions.config()
         with self.recording(example), where.entered():
-            return await agent.ainvoke(given)
+            return await agent.ainvoke(given, config)
 
     @contextmanager
     def attached(self) -> Generator[None]:

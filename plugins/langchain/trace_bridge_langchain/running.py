@@ -20,12 +20,15 @@ class Attached:
         layout: the agent's.
         state: gives the current values.
         live: whether the user may call the agent several times: each call reads what is current.
+        alone: whether it is to find and leave nothing where graphs keep their state.
     """
 
     def __init__(
-        self, layout: Layout, state: Callable[[], Mapping[str, object]], *, live: bool = False
-    ) -> None:
+        self, layout: Layout, state: Callable[[], Mapping[str, object]], *, live: bool = False,
+        alone: bool = False,
+    ) -> None:  # fmt: skip
         self.layout = layout
+        self.alone = alone
         self.live = live
         self._state = state
         self._copy: LightCopy | None = None
@@ -36,7 +39,9 @@ class Attached:
     def copy(self) -> LightCopy:
         """The agent with the values that were current when it was first asked for."""
         if self._copy is None:
-            self._copy = self.layout.copy(self._state())
+            layout, state = self.layout, self._state()
+            alone = self.alone and layout.sessions.graphs
+            self._copy = layout.fresh_copy(state, alone=True) if alone else layout.copy(state)
         return self._copy
 
     def find(self, value: Any) -> Any:

@@ -14,7 +14,7 @@ from langchain_core.output_parsers.base import BaseGenerationOutputParser
 from langchain_core.output_parsers.transform import BaseTransformOutputParser
 from langchain_core.prompts import BasePromptTemplate
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RouterRunnable, RunnableBranch, RunnableLambda
 from langchain_core.tools import BaseTool
 
 from trace_bridge import SeamPlace, seams_installed
@@ -36,6 +36,11 @@ def _places() -> Iterator[SeamPlace]:
     for kind in (BaseRetriever, BaseOutputParser, BaseGenerationOutputParser):
         yield kind, "invoke", make.component
         yield kind, "ainvoke", make.acomponent
+    for kind in (RunnableBranch, RouterRunnable):
+        yield kind, "invoke", make.component
+        yield kind, "ainvoke", make.acomponent
+        yield kind, "stream", streams.choice
+        yield kind, "astream", streams.achoice
     yield BaseTool, "run", make.component  # invoke() calls it
     yield BaseTool, "arun", make.acomponent
     yield BaseTransformOutputParser, "transform", streams.transform

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -99,8 +100,15 @@ def slots_of(value: Any, join: Callable[[str], str]) -> Iterator[Place]:
         yield from _function(value, make)
     elif isinstance(value, BaseLanguageModel):
         yield from _settings(vars(value), make)
-    elif is_users(type(value)):
+    else:
+        yield from _of_object(value, make)
+
+
+def _of_object(value: object, make: Callable[..., Place]) -> Iterator[Place]:
+    if is_users(type(value)):
         yield from _attributes(value, make)
+    elif any(kind.__name__ == "AgentMiddleware" for kind in type(value).__mro__):
+        yield from _middleware(value, make)
 
 
 def _attributes(
@@ -109,6 +117,22 @@ def _attributes(
     for name, held in parts(value).items():
         if name not in known and (kind := _kind_of_text(name, held)):
             yield make(name, kind, check=not_empty)
+
+
+def _middleware(value: object, make: Callable[..., Place]) -> Iterator[Place]:
+    """The prompts of LangChain's own middleware; its default ones are trained on demand only."""
+    defaults = inspect.signature(type(value)).parameters
+    for name in ("system_prompt", "summary_prompt"):
+        text = getattr(value, name, None)
+        if not isinstance(text, str) or not text.strip():
+            continue
+        default = name in defaults and defaults[name].default == text
+        is_template = name == "summary_prompt"  # the messages are filled in there
+        yield make(
+            name, "text" if default else "prompt",
+            check=template_check(text, "f-string") if is_template else not_empty,
+            constraint="A template (f-string). Keep {messages}." if is_template else "",
+        )  # fmt: skip
 
 
 def _keywords(value: functools.partial[object], make: Callable[..., Place]) -> Iterator[Place]:

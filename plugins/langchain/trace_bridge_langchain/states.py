@@ -216,36 +216,56 @@ def _without_notes(held: Mapping[str, object]) -> dict[str, object]:
 
 
 _ATOMS = frozenset((str, int, float, bool, type(None)))
+_DEEP = 4  # containers in each other into which nobody looks further: they may hold themselves
 
 
-def plain(output: Any) -> Any:
+def plain(output: Any, deep: int = _DEEP) -> Any:
     """What a node returned, with no ``StateReads`` in it: nothing of ours gets into the state."""
     if isinstance(output, StateReads):
         return dict(dict.items(output))
     if hasattr(type(output), _MARK):
         return _unwatched(output)
+    if not deep:
+        return output
     if type(output) is dict:
         held = cast("dict[str, object]", output)
         if all(type(value) in _ATOMS for value in held.values()):  # as most are, and this is fast
             return held
-        new = {key: plain(value) for key, value in held.items()}
-        if any(new[key] is not value for key, value in held.items()):
-            return new
-    elif isinstance(output, list):
+        new = {key: plain(value, deep - 1) for key, value in held.items()}
+        return new if any(new[key] is not value for key, value in held.items()) else held
+    if type(output) in (list, tuple):
         items = cast("list[object]", output)
-        made = [plain(item) for item in items]
-        if any(one is not other for one, other in zip(made, items, strict=True)):
-            return made
+        made = [plain(item, deep - 1) for item in items]
+        same = all(one is other for one, other in zip(made, items, strict=True))
+        return output if same else type(output)(made)
+    if type(output).__name__ in _TELLING:
+        return _replaced(output, _TELLING[type(output).__name__], deep)
     return output
+
+
+# what of LangGraph's own objects gets into the state; their classes are not imported for that
+_TELLING = {"Send": ("arg",), "Command": ("update", "goto")}
+
+
+def _replaced(told: Any, names: tuple[str, ...], deep: int) -> Any:
+    held = {name: getattr(told, name) for name in names}
+    new = {name: plain(value, deep) for name, value in held.items()}
+    if all(new[name] is value for name, value in held.items()):
+        return told
+    made = copy.copy(told)
+    for name, value in new.items():
+        object.__setattr__(made, name, value)
+    return made
 
 
 def written(output: object) -> Mapping[str, object] | None:
     """The keys of the state that a node's output writes, with their values."""
-    update: object = getattr(output, "update", None) if _is_command(output) else output
+    update: object = getattr(output, "update", None) if is_command(output) else output
     if isinstance(update, dict) and update:
         return {str(key): value for key, value in cast("dict[object, object]", update).items()}
     return None
 
 
-def _is_command(output: object) -> bool:
+def is_command(output: object) -> bool:
+    """Whether a node has returned LangGraph's ``Command``."""
     return type(output).__name__ == "Command"

@@ -5,7 +5,8 @@ A generator runs in whatever context asks for its next item, so these set no con
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 from trace_bridge import Call, current_call
@@ -14,12 +15,14 @@ from trace_bridge_langchain.components import (
     Method,
     chosen,
     given_to,
+    inputs_of,
     is_component,
     met,
     met_model,
     op_of,
 )
 from trace_bridge_langchain.layout import Site
+from trace_bridge_langchain.shared import givers
 
 
 def stream(original: Method) -> Method:
@@ -97,6 +100,48 @@ def _begin(
     return own, made
 
 
+def choice(original: Method) -> Method:
+    """A seam for ``stream`` of what chooses among runnables, which run inside it."""
+
+    def seam(self: Any, /, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        call = current_call()
+        if call is None:
+            yield from original(self, *args, **kwargs)
+            return
+        own, made = _begin_choice(self, call, args, kwargs)
+        yield from _recorded(original(own, *args, **kwargs), made)
+
+    return seam
+
+
+def achoice(original: Method) -> Method:
+    """``choice`` for ``astream``."""
+
+    async def seam(self: Any, /, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        call = current_call()
+        if call is None:
+            async for piece in original(self, *args, **kwargs):
+                yield piece
+            return
+        own, made = _begin_choice(self, call, args, kwargs)
+        async with aclosing(_arecorded(original(own, *args, **kwargs), made)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    return seam
+
+
+def _begin_choice(
+    self: Any, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[Any, Call]:
+    own, site, where = met(self)
+    made = call.component(op_of(site, self, call), inputs_of(args, kwargs), site.parameters)
+    made.streams()
+    if where is not None and where.causes:
+        chosen(where, made)
+    return own, made
+
+
 def transform(original: Method) -> Method:
     """A seam for ``transform`` of parsers and lambdas, whose input comes piece by piece."""
 
@@ -106,24 +151,8 @@ def transform(original: Method) -> Method:
         if call is None or not _transforms(self, site):
             yield from original(own, input, *args, **kwargs)
             return
-        seen: list[object] = []
-        made = call.component(
-            op_of(site, self, call), {"input": seen}, site.parameters, site.description
-        )
-        made.streams()
-        error: BaseException | None = None
-        try:
-            total: Any = None
-            for piece in original(own, _noted(input, seen), *args, **kwargs):
-                made.yields(piece)
-                total = _sum(total, piece)
-                yield piece
-            made.returns(total)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            made.end(None if isinstance(error, GeneratorExit) else error)
+        seen, made = _begin_transform(self, call, site)
+        yield from _recorded(original(own, _noted(input, seen, call), *args, **kwargs), made)
 
     return seam
 
@@ -143,40 +172,97 @@ def atransform(original: Method) -> Method:
             async for piece in original(own, input, *args, **kwargs):
                 yield piece
             return
-        seen: list[object] = []
-        made = call.component(
-            op_of(site, self, call), {"input": seen}, site.parameters, site.description
-        )
-        made.streams()
-        error: BaseException | None = None
-        try:
-            total: Any = None
-            async for piece in original(own, _anoted(input, seen), *args, **kwargs):
-                made.yields(piece)
-                total = _sum(total, piece)
+        seen, made = _begin_transform(self, call, site)
+        given = original(own, _anoted(input, seen, call), *args, **kwargs)
+        async with aclosing(_arecorded(given, made)) as pieces:
+            async for piece in pieces:
                 yield piece
-            made.returns(total)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            made.end(None if isinstance(error, GeneratorExit) else error)
 
     return seam
+
+
+def _begin_transform(self: Any, call: Call, site: Site) -> tuple[list[object], Call]:
+    seen: list[object] = []
+    made = call.component(
+        op_of(site, self, call), {"input": seen}, site.parameters, site.description
+    )
+    made.streams()
+    return seen, made
+
+
+def _recorded(pieces: Iterator[Any], made: Call) -> Iterator[Any]:
+    """``pieces``, which are made inside ``made`` and are its result."""
+    with _result(made) as note:
+        for piece in _stepped(pieces, made):
+            note(piece)
+            yield piece
+
+
+async def _arecorded(pieces: AsyncIterator[Any], made: Call) -> AsyncGenerator[Any]:
+    with _result(made) as note:
+        async for piece in _astepped(pieces, made):
+            note(piece)
+            yield piece
+
+
+@contextmanager
+def _result(made: Call) -> Generator[Callable[[Any], None]]:
+    """Note the pieces of a result, and then the whole of it, or how it has failed."""
+    total: Any = None
+
+    def note(piece: Any) -> None:
+        nonlocal total
+        made.yields(piece)
+        total = _sum(total, piece)
+
+    error: BaseException | None = None
+    try:
+        yield note
+        made.returns(total)
+        made.because(*givers(made))
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        made.end(None if isinstance(error, GeneratorExit) else error)
 
 
 def _transforms(self: Any, site: Site) -> bool:
     return not hasattr(self, "func") or is_component(self, site)
 
 
-def _noted(pieces: Iterator[Any], seen: list[object]) -> Iterator[Any]:
-    for piece in pieces:
+_END = object()
+
+
+def _stepped(pieces: Iterator[Any], inside: Call) -> Iterator[Any]:
+    """``pieces``, of which each is made inside a call: whoever asks for them is elsewhere."""
+    while True:
+        with inside.entered():
+            piece = next(pieces, _END)
+        if piece is _END:
+            return
+        yield piece
+
+
+async def _astepped(pieces: AsyncIterator[Any], inside: Call) -> AsyncIterator[Any]:
+    while True:
+        with inside.entered():
+            piece = await anext(pieces, _END)
+        if piece is _END:
+            return
+        yield piece
+
+
+def _noted(pieces: Iterator[Any], seen: list[object], outside: Call) -> Iterator[Any]:
+    for piece in _stepped(pieces, outside):
         seen.append(piece)
         yield piece
 
 
-async def _anoted(pieces: AsyncIterator[Any], seen: list[object]) -> AsyncIterator[Any]:
-    async for piece in pieces:
+async def _anoted(
+    pieces: AsyncIterator[Any], seen: list[object], outside: Call
+) -> AsyncIterator[Any]:
+    async for piece in _astepped(pieces, outside):
         seen.append(piece)
         yield piece
 

@@ -32,6 +32,8 @@ def rows(session: Session) -> Iterator[Row]:
     )
     bare, (count, _) = 0.0, _modules(session, OURS, "")
     for what, ours, peer, theirs, wanted in pairs:
+        loaded, heavy = _modules(session, OURS, ours)
+        beside, _ = _modules(session, peer, theirs)
         took: dict[str, list[float]] = {"bare": [], "ours": [], "theirs": []}
         while sum(took["theirs"]) < session.settings.patience and len(took["theirs"]) < 5:
             idle = _child(session, OURS, "pass")
@@ -40,8 +42,6 @@ def rows(session: Session) -> Iterator[Row]:
             took["theirs"].append(_child(session, peer, theirs) - _child(session, peer, "pass"))
         bare = statistics.median(took["bare"])
         mine, other = statistics.median(took["ours"]), statistics.median(took["theirs"])
-        loaded, heavy = _modules(session, OURS, ours)
-        beside, _ = _modules(session, peer, theirs)
         yield Row(
             what, seconds(other), seconds(mine), mine, wanted,
             f"{short(other / mine)}x",

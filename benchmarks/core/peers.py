@@ -47,6 +47,8 @@ def _stamp(pins: str) -> str:
 def surroundings(home: Path) -> Mapping[str, str]:
     """The variables that every process of the benchmark runs with; ``home`` takes their files."""
     mine = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    # the peers were compiled when they were installed; ours, in place, is when it is first imported
+    mine.pop("PYTHONDONTWRITEBYTECODE", None)
     return {
         **mine,
         "PYTHONPATH": str(ROOT),

@@ -73,6 +73,14 @@ class Subgraph:
             return node.edges
         return tuple(e for index, e in enumerate(node.edges) if self.keep(node, index))
 
+    def inputs(self, node: Node) -> tuple[tuple[Node, ...], tuple[str, ...]]:
+        """The parents of ``node`` in this subgraph, and the names under which it has them."""
+        if self.keep is None:  # the usual case, where no edge has to be looked at
+            parents = node.made_from()
+            return parents, node.labels if parents else ()
+        edges = self.edges(node)
+        return tuple(edge.node for edge in edges), tuple(edge.label for edge in edges)
+
     def to(self, parameter: Parameter) -> Subgraph:
         """The part that connects ``parameter`` (the seeds' subgraph witnessed by it)."""
         reached = {parameter.order}  # a node's order stays with its value

@@ -25,15 +25,6 @@ _SECONDS = 10  # for the program that draws
 # ---------------------------------------------------------------------- values in short
 
 
-def inputs(node: Node, graph: Subgraph) -> tuple[tuple[Node, ...], tuple[str, ...]]:
-    """The parents of ``node`` in ``graph``, and the names under which it has them."""
-    if graph.keep is None:  # the usual case, where no edge has to be looked at
-        parents = node.parents
-        return parents, node.labels if parents else ()
-    edges = graph.edges(node)
-    return tuple(edge.node for edge in edges), tuple(edge.label for edge in edges)
-
-
 def nearest(graph: Subgraph) -> list[Node]:
     """The nodes by how few edges lie between them and an output or a parameter.
 
@@ -44,11 +35,11 @@ def nearest(graph: Subgraph) -> list[Node]:
     rank.update((node, 0) for node, _ in graph.feedback)
     for node in reversed(nodes):
         after = rank[node] + 1
-        for parent in inputs(node, graph)[0]:
+        for parent in graph.inputs(node)[0]:
             rank[parent] = min(rank[parent], after)
     below: dict[Node, int] = {}
     for node in nodes:
-        parents, _ = inputs(node, graph)
+        parents, _ = graph.inputs(node)
         known = [below[parent] for parent in parents if parent in below]
         if known or node.trainable:
             below[node] = min(known, default=-1) + 1
@@ -63,7 +54,7 @@ def _places(graph: Subgraph) -> list[Hashable]:
     if len(nodes) <= _WHOLE:
         return list(range(len(nodes)))
     index = {node: at for at, node in enumerate(nodes)}
-    parents = [[index[parent] for parent in inputs(node, graph)[0]] for node in nodes]
+    parents = [[index[parent] for parent in graph.inputs(node)[0]] for node in nodes]
     parameters = [at for at, node in enumerate(nodes) if node.trainable]
     outputs = sorted({index[node] for node, _ in graph.feedback})
     kept = {index[node] for node in nearest(graph)[:_KEPT]}
@@ -200,7 +191,7 @@ def picture(graph: Subgraph) -> Picture:
     found: dict[tuple[int, int], tuple[list[str], bool]] = {}
     for node, box in box_of.items():
         edges: Sequence[Edge] = ()
-        for at, (parent, label) in enumerate(zip(*inputs(node, graph), strict=True)):
+        for at, (parent, label) in enumerate(zip(*graph.inputs(node), strict=True)):
             ends = box_of[parent], box
             if ends[0] == box:
                 continue

@@ -17,7 +17,6 @@ from operator import is_
 from typing import TypeAlias, cast
 
 from trace_bridge.graph.backward import Subgraph
-from trace_bridge.graph.drawing import inputs
 from trace_bridge.graph.node import Node
 from trace_bridge.graph.shown import is_literal, level, shortened, shown
 
@@ -88,7 +87,7 @@ class Loops:
         self._parents: list[Sequence[Node]] = []
         self._labels: list[Sequence[str]] = []
         for step in self.steps:  # two lists, since pairs would keep Python's collector busy
-            parents, labels = inputs(step, self.graph)
+            parents, labels = self.graph.inputs(step)
             self._parents.append(parents)
             self._labels.append(labels)
         self._places = {step: at for at, step in enumerate(self.steps)}

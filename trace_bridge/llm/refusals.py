@@ -55,8 +55,10 @@ def remedy(error: BaseException) -> str:
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """An error and those behind it: not every client keeps the body of the response."""
+    seen: set[int] = set()
     found: BaseException | None = error
-    while found is not None:
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
         yield found
         found = found.__cause__ or found.__context__
 

@@ -23,7 +23,6 @@ from trace_bridge.graph import (
 from trace_bridge.graph.guards import Phrases
 from trace_bridge.graph.paths import join_path
 from trace_bridge.llm.base import LLM, Usage
-from trace_bridge.llm.retrying import persistently
 
 if TYPE_CHECKING:
     import asyncio
@@ -225,6 +224,8 @@ class Optimizer(ABC):
             feedback=tuple(said for graph in found for _, said in graph.feedback),
         )
         history = [*self._trials, trial]
+        from trace_bridge.llm.retrying import persistently
+
         ask = partial(self.propose, found, self.parameters, history, 1)
         proposals = self._run(persistently(ask, _RETRIES))
         proposal = proposals[0] if proposals else Proposal((), optimizer=self.name)

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from trace_bridge.graph import Feedback, Node, Parameter, Subgraph
-from trace_bridge.graph.drawing import inputs
 from trace_bridge.graph.shown import shown
 
 _WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+")
@@ -125,7 +124,7 @@ class _Run:
         for bit, (node, _) in enumerate(graph.feedback):
             self.leads[node.order] |= 1 << bit
         for node in graph.backward():
-            for parent in inputs(node, graph)[0]:
+            for parent in graph.inputs(node)[0]:
                 self.leads[parent.order] |= self.leads[node.order]
 
     def led_to(self, order: int) -> Iterator[_Output]:
@@ -180,7 +179,7 @@ def _sources(graph: Subgraph, words: set[str]) -> dict[str, list[_Place]]:
     held: dict[int, Counter[str]] = {}
     near: dict[int, tuple[Parameter, ...]] = {}
     for node in graph.nodes:
-        parents = inputs(node, graph)[0]
+        parents = graph.inputs(node)[0]
         value = graph.values[node] if isinstance(node, Parameter) else node.peek()
         own = _count(value, words)
         held[node.order] = own

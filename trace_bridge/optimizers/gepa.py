@@ -15,7 +15,6 @@ from itertools import accumulate
 from typing import ClassVar, cast
 
 from trace_bridge.graph import Node, Operator, Parameter, Subgraph, canonical
-from trace_bridge.graph.drawing import inputs
 from trace_bridge.graph.program import Program
 from trace_bridge.graph.shown import shown
 from trace_bridge.llm.base import LLM, Message
@@ -359,7 +358,7 @@ def _headings(graph: Subgraph, node: Node) -> int:
 
 def _given(graph: Subgraph, node: Node) -> list[tuple[str, Node]]:
     """The inputs of a step that are shown, by their labels or names."""
-    parents, labels = inputs(node, graph)
+    parents, labels = graph.inputs(node)
     found = [
         ((label or parent.name)[:_LABEL], parent)
         for parent, label in zip(parents, labels, strict=True)
@@ -371,7 +370,7 @@ def _given(graph: Subgraph, node: Node) -> list[tuple[str, Node]]:
 def _record(graph: Subgraph, node: Node, limit: int) -> dict[str, object]:
     """An example in GEPA's form."""
     given = {name: shown(parent.peek(), limit) for name, parent in _given(graph, node)}
-    missing = sum(not parent.trainable for parent in inputs(node, graph)[0]) - _INPUTS
+    missing = sum(not parent.trainable for parent in graph.inputs(node)[0]) - _INPUTS
     if missing > 0:
         given["left out"] = f"{missing} more inputs"
     feedback = "\n".join(shown(str(said), limit) for _, said in graph.feedback)

@@ -7,22 +7,22 @@ the reply format are ours.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from trace_bridge.graph import Operator, Parameter, Subgraph
 from trace_bridge.llm.base import LLM, Message
-from trace_bridge.optimizers.answer import FORM, ask, model_for
 from trace_bridge.optimizers.base import Optimizer, Proposal, StepPlan, Trial, reached
-from trace_bridge.optimizers.credit import blamed
-from trace_bridge.optimizers.prompt import Program, prompt
 
-_SYSTEM = f"""\
+if TYPE_CHECKING:
+    from trace_bridge.graph.program import Program
+
+_TASK = """\
 You improve a program by changing its variables. You are shown the variables, runs of the program \
 as steps with their values, and the feedback that the outputs got. Find out which variable is to \
 blame for bad feedback, and give it a value that will do better on new inputs too: general rules, \
 not answers to the shown cases. Keep whatever a constraint asks for, and placeholders in braces.
 
-{FORM}"""
+"""
 _RANKED = "\n\nThe variable that the runs make most suspect is shown first."
 
 
@@ -67,7 +67,7 @@ class OptoPrime(Optimizer):
         return {
             **super().settings(), "memory": self.memory, "minibatch": self.minibatch,
             "limit": self.limit, "budget": self.budget, "mask": self.mask,
-            "prompt": _SYSTEM + _RANKED,
+            "prompt": self._system(),
         }  # fmt: skip
 
     async def propose(
@@ -82,6 +82,11 @@ class OptoPrime(Optimizer):
             ValueError: if there is no model to ask.
             ModelUnavailableError, BudgetExhaustedError: see ``complete``.
         """
+        # loaded with the first step: a program that only runs a tuned agent needs none of it
+        from trace_bridge.graph.program import Program
+        from trace_bridge.optimizers.answer import ask, model_for
+        from trace_bridge.optimizers.credit import blamed
+
         llm = model_for(self)
         found = reached(subgraphs, parameters)
         if len(found) > 1 and not self.mask:
@@ -95,14 +100,21 @@ class OptoPrime(Optimizer):
         messages = self._messages(program, subgraphs, history)
         return [await ask(llm, program, messages, self.name) for _ in range(n)]
 
+    def _system(self) -> str:
+        from trace_bridge.optimizers.answer import FORM
+
+        return _TASK + FORM + ("" if self.mask else _RANKED)
+
     def _messages(
         self, program: Program, subgraphs: Sequence[Subgraph], history: Sequence[Trial]
     ) -> list[Message]:
+        from trace_bridge.optimizers.prompt import prompt
+
         scored = [trial for trial in history if trial.score is not None]
         best = sorted(scored, key=lambda trial: trial.score or 0)[-self.memory :]
         # what was too bad to be scored, or else it would be proposed again
         bad = [trial for trial in history if trial.score is None and trial.feedback]
         shown = [*bad[-self.memory :], *best] if self.memory else []
-        system = _SYSTEM if self.mask else _SYSTEM + _RANKED
+        system = self._system()
         text = prompt(program, subgraphs, shown, self.budget - len(system))
         return [{"role": "system", "content": system}, {"role": "user", "content": text}]

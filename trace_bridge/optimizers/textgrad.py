@@ -12,7 +12,6 @@ from itertools import chain
 from typing import Any, ClassVar, TypeVar
 
 from trace_bridge.graph import Node, Operator, Parameter, Subgraph
-from trace_bridge.graph.drawing import inputs
 from trace_bridge.graph.program import Program, fitted
 from trace_bridge.graph.shown import shown
 from trace_bridge.llm.base import LLM, Message, Reply, complete
@@ -117,13 +116,13 @@ class TextGrad(Optimizer):
         """What is to be said of each node of a run, by way of what was said of its outputs."""
         leads: set[Node] = set(parameters)
         for node in graph.nodes:
-            if not leads.isdisjoint(inputs(node, graph)[0]):
+            if not leads.isdisjoint(graph.inputs(node)[0]):
                 leads.add(node)
         said: dict[Node, list[str]] = {}
         for node, given in graph.feedback:
             said.setdefault(node, []).append(str(given))
         for node in graph.backward():
-            asked = [p for p in dict.fromkeys(inputs(node, graph)[0]) if p in leads]
+            asked = [p for p in dict.fromkeys(graph.inputs(node)[0]) if p in leads]
             if asked and node in said:
                 answers = await self._ask_critic(llm, graph, node, asked, said[node])
                 for parent, text in answers.items():
@@ -187,7 +186,7 @@ class TextGrad(Optimizer):
 def _names(node: Node, graph: Subgraph) -> dict[Node, str]:
     """A name for each input of ``node``: what it goes by there, or its own."""
     found: dict[Node, str] = {}
-    for parent, label in zip(*inputs(node, graph), strict=True):
+    for parent, label in zip(*graph.inputs(node), strict=True):
         if parent not in found:
             wish = label or parent.name
             number = 1

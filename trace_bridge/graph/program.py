@@ -14,16 +14,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import accumulate, chain, filterfalse, groupby
 from operator import add
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from trace_bridge.graph.backward import Subgraph
+from trace_bridge.graph.drawing import nearest
+from trace_bridge.graph.folding import Fold, Loops, column
 from trace_bridge.graph.kinds import kind_named
 from trace_bridge.graph.node import Node
 from trace_bridge.graph.parameter import Parameter
 from trace_bridge.graph.shown import is_literal, level, shortened, shown
-
-if TYPE_CHECKING:
-    from trace_bridge.graph.folding import Fold
 
 _READABLE = 200  # characters to which values are shortened before loops are folded
 _SHORT = 80  # characters to which values are shortened before steps are left out
@@ -244,10 +243,6 @@ class Program:
         """Steps in at most ``room`` characters: with shorter values, folded, or not all."""
         pending = self._pending
         steps = [node for node in self._unseen(graph) if not is_literal(node)]
-        # what few programs need is not loaded with every one
-        from trace_bridge.graph.drawing import nearest
-        from trace_bridge.graph.folding import Loops
-
         folds: Mapping[Node, Fold] = {}
         kept = self._affordable(steps, steps, graph, room, folds, _READABLE)
         if len(kept) < len(steps):
@@ -306,8 +301,6 @@ class Program:
     def _values(self, nodes: Sequence[Node], graph: Subgraph, room: int) -> str:
         """The value of a step, or those of steps that are shown as one."""
         if len(nodes) > 1:
-            from trace_bridge.graph.folding import column
-
             room = min(room, self.limit * len(nodes))
             return column([_data(node, graph) for node in nodes], room, self.limit)
         return "".join(_value(node, graph, min(room, self.limit)) for node in nodes)

@@ -24,20 +24,11 @@ from trace_bridge_langchain.layout import (
     runs_users_code,
 )
 from trace_bridge_langchain.outcomes import returned, tracked
-from trace_bridge_langchain.running import Attached, active
+from trace_bridge_langchain.running import Attached, met
 from trace_bridge_langchain.shared import givers
 from trace_bridge_langchain.states import Reads, plain
 
 Method = Callable[..., Any]
-
-
-def met(value: Any) -> tuple[Any, Site, Attached | None]:
-    """What runs in place of ``value`` here, what is known of it, and the run that it belongs to."""
-    where = active.get()
-    if where is None:
-        return value, UNKNOWN, None
-    own, site = where.met(value)
-    return own, site, where
 
 
 def op_of(site: Site, value: Any, call: Call) -> str:
@@ -61,8 +52,11 @@ def inputs_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, 
 
 def read_of(site: Site, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, object]:
     """``inputs_of``, less what a prompt does not fill in."""
-    inputs, reads = inputs_of(args, kwargs), site.reads
-    if reads is None or reads >= inputs.keys() or not isinstance(given_to(args, kwargs), dict):
+    given = args[0] if args else given_to(args, kwargs)
+    if not (isinstance(given, dict) and given):
+        return {"input": given}
+    inputs, reads = cast("dict[str, object]", given), site.reads
+    if reads is None or reads >= inputs.keys():
         return inputs
     return {name: value for name, value in inputs.items() if name in reads}
 
@@ -102,7 +96,9 @@ def component(original: Method, shown: Shown | None = None) -> Method:
             if where is not None and where.causes:
                 chosen(where, made)
             if shown is not None:
-                made.because(*givers(made))
+                causes = givers(made)
+                if causes:
+                    made.because(*causes)
             output = original(own, *args, **kwargs)
             made.returns(output, None if shown is None else shown(output, made.inputs))
         return output
@@ -127,7 +123,9 @@ def acomponent(original: Method, shown: Shown | None = None) -> Method:
             if where is not None and where.causes:
                 chosen(where, made)
             if shown is not None:
-                made.because(*givers(made))
+                causes = givers(made)
+                if causes:
+                    made.because(*causes)
             output = await original(own, *args, **kwargs)
             made.returns(output, None if shown is None else shown(output, made.inputs))
         return output
@@ -292,8 +290,7 @@ def _met_function(self: Any) -> tuple[Any, Site | None, Attached | None]:
     own, site, where = met(self)
     if site is UNKNOWN:
         called = called_by(self)
-        if where is not None:
-            site = where.met(called)[1]
+        site = met(called)[1]
         if site is UNKNOWN:
             return own, site if is_users_function(called) else None, where
     return own, site if is_component(self, site) else None, where

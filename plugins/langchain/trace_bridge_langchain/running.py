@@ -31,38 +31,30 @@ class Attached:
         self.alone = alone
         self.live = live
         self._state = state
-        self._copy: LightCopy | None = None
+        self.taken: LightCopy | None = None
         self.causes: dict[str, Call] = {}  # by a graph's node: the router's call that chose it
         self.writers: dict[str, Call] = {}  # by a key of a graph's state: who wrote it last
 
     @property
     def copy(self) -> LightCopy:
         """The agent with the values that were current when it was first asked for."""
-        if self._copy is None:
+        if self.taken is None:
             layout, state = self.layout, self._state()
             alone = self.alone and layout.sessions.graphs
-            self._copy = layout.fresh_copy(state, alone=True) if alone else layout.copy(state)
-        return self._copy
+            self.taken = layout.fresh_copy(state, alone=True) if alone else layout.copy(state)
+        return self.taken
 
     def find(self, value: Any) -> Any:
         """What runs in place of ``value``, an object of the agent or of a copy."""
-        return (self._copy or self.copy).made.get(id(value), value)
+        return (self.taken or self.copy).made.get(id(value), value)
 
     def entry(self, value: Any) -> Any:
         """As ``find``, where the user may be who calls."""
         if self.live and value is self.layout.agent:
             call = current_call()
             if call is not None and call.parent is None:
-                self._copy = None
+                self.taken = None
         return self.find(value)
-
-    def met(self, value: Any) -> tuple[Any, Site]:
-        """What runs in place of ``value``, and what is known of it."""
-        copy, at = self._copy or self.copy, id(value)
-        if not copy.made:  # nothing has changed, and the agent itself runs
-            return value, self.layout.sites.get(at, UNKNOWN)
-        site = self.layout.sites.get(copy.originals.get(at, at), UNKNOWN)
-        return copy.made.get(at, value), site
 
     def entered(self) -> AbstractContextManager[None]:
         """Let this be what calls in this context belong to."""
@@ -108,3 +100,17 @@ class Recorded(AbstractContextManager[tuple[Attached, Call]]):
 
 
 active: ContextVar[Attached | None] = ContextVar("trace_bridge_langchain_active", default=None)
+
+# No function of our own: seams ask it at every call.
+attached: Callable[[], Attached | None] = active.get
+
+
+def met(value: Any) -> tuple[Any, Site, Attached | None]:
+    """What runs in place of ``value`` here, what is known of it, and the run that it belongs to."""
+    where = attached()
+    if where is None:
+        return value, UNKNOWN, None
+    copy, at, sites = where.taken or where.copy, id(value), where.layout.sites
+    if not copy.made:  # nothing has changed, and the agent itself runs
+        return value, sites.get(at, UNKNOWN), where
+    return copy.made.get(at, value), sites.get(copy.originals.get(at, at), UNKNOWN), where

@@ -21,22 +21,31 @@ def ratios(
 ) -> dict[str, float]:  # fmt: skip
     """For each way, the median of its CPU time over the bare call's, of alternating rounds.
 
+    A way is compared with the mean of the bare calls right before and right after it, so that a
+    machine that slows down meanwhile does not count.
+
     Args:
         bare: what is called without anything around it.
         ways: by name, what gives the same call with something around it.
-        rounds: how often each way is measured, right after the bare call.
+        rounds: how often each way is measured.
         calls: calls in a round, after half as many that are not measured: the interpreter adapts
             its code again after a class has changed.
         seconds: the CPU time of some calls.
     """
+
+    def adapted(call: Callable[[], T]) -> float:
+        seconds(call, calls // 2)
+        return seconds(call, calls)
+
     found: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
+        before = adapted(bare)
         for name, way in ways.items():
-            seconds(bare, calls // 2)
-            base = seconds(bare, calls)
             with way() as call:
-                seconds(call, calls // 2)
-                found[name].append(seconds(call, calls) / base)
+                took = adapted(call)
+            after = adapted(bare)
+            found[name].append(2 * took / (before + after))
+            before = after
     return {name: statistics.median(values) for name, values in found.items()}
 
 

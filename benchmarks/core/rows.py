@@ -114,7 +114,8 @@ def prompts(session: Session) -> Rows:
 def growth(session: Session) -> Rows:
     """The exponent of backward and prompt, over the largest ten-fold growth that was run.
 
-    Of ours, by the least of three runs for each size: what disturbs a run only adds to it.
+    Of ours, by the least of three runs for each size, in terms of a fixed piece of work before and
+    after it: what disturbs a run only adds to it, and the clock rate of the machine may change.
     """
     settings = session.settings
     for shape in SHAPES:
@@ -127,9 +128,11 @@ def growth(session: Session) -> Rows:
         wrong = next((f"{OURS} stopped: {why}" for _, why in runs if why), "")
         found = {n: [run[n] for run, _ in runs] for n in settings.sizes[-3:] if not wrong}
         slopes = {
-            what: exponent({n: _least(answers, what) for n, answers in found.items()}) or 0.0
-            for what in ("seconds", "fitted", "edges", "characters")
-        }
+            what: exponent({n: _least(answers, what, per) for n, answers in found.items()}) or 0.0
+            for what, per in (
+                ("seconds", "pace"), ("fitted", "pace"), ("edges", ""), ("characters", ""),
+            )
+        }  # fmt: skip
         if max(slopes["edges"], slopes["characters"]) > LINEAR:
             wrong = "counts grow faster than the graph"
         ends = found.get(settings.largest, [])
@@ -152,8 +155,8 @@ def growth(session: Session) -> Rows:
         )  # fmt: skip
 
 
-def _least(answers: list[dict[str, float]], what: str) -> float:
-    return min(answer[what] for answer in answers)
+def _least(answers: list[dict[str, float]], what: str, per: str = "") -> float:
+    return min(answer[what] / answer.get(per, 1.0) for answer in answers)
 
 
 def training(session: Session) -> Rows:

@@ -85,6 +85,8 @@ def component(original: Method, shown: Shown | None = None) -> Method:
     def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         call = current_call()
         if call is None:
+            if len(args) == 2 and not kwargs:  # as chains call: nothing has to be unpacked
+                return original(self, args[0], args[1])
             return original(self, *args, **kwargs)
         own, site, where = met(self)
         with call.component(
@@ -186,6 +188,8 @@ def model(original: Method) -> Method:
     def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         call = current_call()
         if call is None:
+            if len(args) == 2 and not kwargs:  # as chains call: nothing has to be unpacked
+                return original(self, args[0], args[1])
             return original(self, *args, **kwargs)
         own, site, where = met_model(self, kwargs)
         given = given_to(args, kwargs)

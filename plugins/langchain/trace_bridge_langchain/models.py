@@ -21,9 +21,12 @@ unmetered: ContextVar[bool] = ContextVar("trace_bridge_langchain_unmetered", def
 _ENDED = ("finish_reason", "stop_reason", "done_reason", "stopReason")
 
 
+_gate = gate.get  # seams ask it at every call
+
+
 def unattended() -> bool:
     """Whether nobody counts calls here, nor wants fresh answers."""
-    if gate.get() is not None:
+    if _gate() is not None:
         return False
     call = current_call()
     return call is None or call.recorder.repeat == 0

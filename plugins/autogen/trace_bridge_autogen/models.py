@@ -35,7 +35,7 @@ from trace_bridge import (
     model_call,
     refused,
 )
-from trace_bridge_autogen.running import Attached, Own, Received, Scope, active
+from trace_bridge_autogen.running import Attached, Own, Received, Scope, attached
 from trace_bridge_autogen.slots import Place
 
 _FIELD = re.compile(r"(?<!\{)\{\w+\}(?!\})")
@@ -130,7 +130,7 @@ class _Asked:
         self.call: Call | None = None
         self.scope: Scope | None = None
         if call is not None:
-            where = active.get()
+            where = attached()
             self.scope = None if where is None else where.scope(call)
             self.call = _component(where, self.scope, call, messages, kwargs.get("tools") or ())
         self._gate: model_call | None = None
@@ -173,7 +173,7 @@ class _Asked:
             self._ended(error)
 
     def _ended(self, error: BaseException | None) -> None:
-        if isinstance(error, Exception) and (where := active.get()) is not None:
+        if isinstance(error, Exception) and (where := attached()) is not None:
             where.failed(error)
         if self.call is not None:
             self.call.end(error)

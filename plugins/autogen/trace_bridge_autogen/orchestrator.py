@@ -12,7 +12,7 @@ from autogen_agentchat.messages import BaseChatMessage
 
 from trace_bridge import SeamPlace, current_call
 from trace_bridge_autogen import magentic
-from trace_bridge_autogen.running import active
+from trace_bridge_autogen.running import attached
 
 
 def places() -> Iterator[SeamPlace]:
@@ -25,7 +25,7 @@ def places() -> Iterator[SeamPlace]:
 
 def _filled(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def fill(self: Any, *args: Any, **kwargs: Any) -> Any:
-        where = active.get()
+        where = attached()
         team = None if where is None else where.team(self)
         text = None if where is None or team is None else where.texts(team).get(name)
         if text is None:
@@ -38,7 +38,7 @@ def _filled(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 def _thread(original: Callable[..., Any]) -> Callable[..., Any]:
     def _thread_to_context(self: Any) -> Any:
         context = original(self)
-        where = active.get()
+        where = attached()
         if where is not None and current_call() is not None:
             said = [m for m in self._message_thread if isinstance(m, BaseChatMessage)]
             if len(said) == len(context):

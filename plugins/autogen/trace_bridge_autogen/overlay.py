@@ -21,7 +21,7 @@ from autogen_agentchat.teams._group_chat._selector_group_chat import SelectorGro
 from trace_bridge_autogen.attributes import holds
 from trace_bridge_autogen.layout import Layout
 from trace_bridge_autogen.magentic import Orchestrator
-from trace_bridge_autogen.running import active
+from trace_bridge_autogen.running import attached
 
 _ABSENT = object()
 
@@ -55,7 +55,7 @@ class _Live:
                 msg = f"{type(owner).__name__!r} object has no attribute {self.name!r}"
                 raise AttributeError(msg) from None
             value = self.default
-        where = active.get()
+        where = attached()
         if where is not None:
             for slot in where.slots.get((id(owner), self.name), ()):
                 # what slot.current does, without a call where nothing has changed
@@ -71,7 +71,7 @@ class _Copied(_Live):
     """An attribute that a manager was given by its team."""
 
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
-        where = active.get()
+        where = attached()
         team = None if where is None or owner is None else where.team(owner)
         if where is None or team is None or self.name not in owner.__dict__:
             return super().__get__(owner, kind)
@@ -84,7 +84,7 @@ class _Copied(_Live):
         return value
 
     def __set__(self, owner: Any, value: Any) -> None:
-        where = active.get()
+        where = attached()
         team = None if where is None else where.team(owner)
         owner.__dict__[self.name] = value if team is None else _own(team, self.name, value)
 

@@ -10,7 +10,7 @@ prompt of its own.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeAlias
@@ -272,3 +272,6 @@ class _Entered(AbstractContextManager[None]):
 
 
 active: ContextVar[Attached | None] = ContextVar("trace_bridge_autogen_active", default=None)
+
+# No function of our own: seams and overlaid attributes ask it at every call.
+attached: Callable[[], Attached | None] = active.get

@@ -19,7 +19,7 @@ from autogen_agentchat.teams._group_chat._sequential_routed_agent import Sequent
 from trace_bridge import Call, current_call, seams_installed
 from trace_bridge_autogen.examples import shown
 from trace_bridge_autogen.models import single, stands_in
-from trace_bridge_autogen.running import Attached, Scope, active
+from trace_bridge_autogen.running import Attached, Scope, attached
 from trace_bridge_autogen.turns import stepwise
 
 # Contexts of runs on a runtime that the user has started, by the id of the team: such a runtime
@@ -31,7 +31,7 @@ def run_stream(original: Callable[..., Any]) -> Callable[..., Any]:
     """The seam of ``BaseGroupChat.run_stream``."""
 
     def run_stream(self: BaseGroupChat, *args: Any, **kwargs: Any) -> Any:
-        where, call = active.get(), current_call()
+        where, call = attached(), current_call()
         if where is None or call is None:
             return original(self, *args, **kwargs)
         return _run(where, call, self, kwargs.get("task"), lambda: original(self, *args, **kwargs))
@@ -95,7 +95,7 @@ def select_speaker(original: Callable[..., Any]) -> Callable[..., Any]:
     """The seam of ``BaseGroupChatManager.select_speaker``, where it chooses by what was said."""
 
     async def select_speaker(self: BaseGroupChatManager, thread: Any) -> Any:
-        where, call = active.get(), current_call()
+        where, call = attached(), current_call()
         scope = None if where is None else where.scope(call)
         if where is None or call is None or scope is None:
             return await original(self, thread)
@@ -131,7 +131,7 @@ def update_message_thread(original: Callable[..., Any]) -> Callable[..., Any]:
     """The seam of ``BaseGroupChatManager.update_message_thread``: what is said in a team."""
 
     async def update_message_thread(self: BaseGroupChatManager, messages: Any) -> Any:
-        where, call = active.get(), current_call()
+        where, call = attached(), current_call()
         scope = None if where is None else where.scope(call)
         if where is not None and call is not None and scope is not None:
             for message in messages:
@@ -179,7 +179,7 @@ def on_message_impl(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def on_message_impl(self: Any, message: Any, ctx: Any) -> Any:
         work = original(self, message, ctx)
-        if active.get() is not None:
+        if attached() is not None:
             return work
         context = next((c for key, c in _elsewhere.items() if key in self.id.type), None)
         return work if context is None else _inside(context, work)

@@ -15,7 +15,7 @@ from autogen_core.memory import ListMemory
 from autogen_core.tools import BaseTool, FunctionTool, ToolResult
 
 from trace_bridge import Call, Parameter, current_call
-from trace_bridge_autogen.running import Attached, Scope, active
+from trace_bridge_autogen.running import Attached, Scope, attached
 from trace_bridge_autogen.turns import stepwise
 
 
@@ -66,7 +66,7 @@ def run_json(original: Callable[..., Any]) -> Callable[..., Any]:
     async def run_json(
         self: BaseTool[Any, Any], args: Any, cancellation_token: Any, call_id: str | None = None
     ) -> Any:
-        where, call = active.get(), current_call()
+        where, call = attached(), current_call()
         at_work = None if where is None or call is None else where.tools.get(id(call))
         if where is None or call is None or (at_work and at_work[1] == self.name):
             return await original(self, args, cancellation_token, call_id=call_id)
@@ -80,7 +80,7 @@ def run_json(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _begun(bench: Any, name: str, arguments: Any, call_id: str | None) -> Call | None:
-    where, call = active.get(), current_call()
+    where, call = attached(), current_call()
     if where is None or call is None:
         return None
     known = {tool.name: tool for tool in getattr(bench, "_tools", ())}
@@ -129,7 +129,7 @@ def update_context(original: Callable[..., Any]) -> Callable[..., Any]:
     """The seam of ``Memory.update_context``."""
 
     async def update_context(self: Any, model_context: Any) -> Any:
-        where, call = active.get(), current_call()
+        where, call = attached(), current_call()
         if where is None or call is None:
             return await original(self, model_context)
         inputs: dict[str, object] = {}
@@ -151,7 +151,7 @@ def execute_code_blocks(original: Callable[..., Any]) -> Callable[..., Any]:
     """The seam of ``CodeExecutor.execute_code_blocks``."""
 
     async def execute_code_blocks(self: Any, code_blocks: Any, *args: Any, **kwargs: Any) -> Any:
-        where, call = active.get(), current_call()
+        where, call = attached(), current_call()
         if where is None or call is None or not inspect.isroutine(original):
             return await original(self, code_blocks, *args, **kwargs)
         scope = where.scope(call)

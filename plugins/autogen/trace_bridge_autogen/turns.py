@@ -15,7 +15,7 @@ from autogen_core.models import AssistantMessage, FunctionExecutionResultMessage
 
 from trace_bridge import Call, Node, current_call
 from trace_bridge_autogen.models import said_by
-from trace_bridge_autogen.running import Attached, Scope, active
+from trace_bridge_autogen.running import Attached, Scope, attached
 
 _END = object()  # after the last item of a stream
 
@@ -117,7 +117,7 @@ def _turn(agent: object, messages: Sequence[BaseChatMessage]) -> Turn | None:
 
     An agent's ``on_messages`` may use its own ``on_messages_stream``, and that of its base class.
     """
-    where, call = active.get(), current_call()
+    where, call = attached(), current_call()
     if where is None or call is None:
         return None
     where.begins(call)
@@ -201,7 +201,7 @@ def to_model_message(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def to_model_message(self: BaseChatMessage) -> Any:
         made = original(self)
-        where = active.get()
+        where = attached()
         if where is not None and current_call() is not None:
             maker = where.maker(self)
             where.bind(made, self.to_model_text() if maker is None else maker)
@@ -214,7 +214,7 @@ def add_message(original: Callable[..., Any]) -> Callable[..., Any]:
     """The seam of ``ChatCompletionContext.add_message``: what agents add themselves."""
 
     async def add_message(self: Any, message: Any) -> Any:
-        where, call = active.get(), current_call()
+        where, call = attached(), current_call()
         if where is not None and call is not None:
             _added(where, call, message)
         return await original(self, message)

@@ -156,7 +156,7 @@ def growth(session: Session) -> Rows:
 
 
 def _least(answers: list[dict[str, float]], what: str, per: str = "") -> float:
-    return min(answer[what] / answer.get(per, 1.0) for answer in answers)
+    return min(answer[what] / (answer[per] if per else 1.0) for answer in answers)
 
 
 def training(session: Session) -> Rows:

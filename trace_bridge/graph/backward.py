@@ -176,12 +176,9 @@ def subgraph(
     )
     seen = {node for node, _ in said}
     pending = list(seen)
-    found: list[Node] = []
     while pending:
         node = pending.pop()
         parents = node.made_from()
-        if not parents and node.trainable:
-            found.append(node)
         if keep is not None:
             parents = [p for index, p in enumerate(parents) if p in seen or keep(node, index)]
         for parent in parents:
@@ -190,7 +187,7 @@ def subgraph(
                 if parent.requires_grad:  # else it has no parents
                     pending.append(parent)
     nodes = sorted(seen, key=_order)  # creation order is topological: parents exist before children
-    values = {node: node.peek() for node in sorted(found, key=_order)}
+    values = {node: node.peek() for node in nodes if node.trainable}
     return Subgraph(tuple(nodes), said, cast("dict[Parameter, object]", values), keep)
 
 

@@ -26,6 +26,7 @@ _R = TypeVar("_R")
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _WRITABLE = frozenset((list, dict, set))
 _KEPT = 64  # changed sources that an operator keeps compiled
+# each call of an operator asks these: bound once, they are found faster
 _scope, _enter, _leave = scope.get, scope.set, scope.reset
 _FUNCTION_LIKE = ("__code__", "__defaults__", "__kwdefaults__")
 
@@ -142,8 +143,9 @@ class Operator(Generic[_P, _R]):
     def __copy__(self) -> Operator[_P, _R]:
         made = object.__new__(type(self))
         vars(made).update(vars(self))
-        for name in self.__slots__[2:]:
-            setattr(made, name, getattr(self, name))
+        for name in self.__slots__:
+            if not name.startswith("__"):
+                setattr(made, name, getattr(self, name))
         made._show_call()
         return made
 

@@ -57,6 +57,16 @@ def exponent(by_size: Mapping[int, float]) -> float | None:
     return statistics.linear_regression(across, upward).slope
 
 
+def tenfold(pairs: Ratio) -> tuple[float, float, float]:
+    """The exponent, and the ends of its range, by pairs of equal work.
+
+    Ten pieces of work are ours in such a pair, and one piece that is ten times as large is theirs:
+    a ratio of 1 means growth in proportion.
+    """
+    median, low, high = (1 + math.log10(each) for each in (pairs.median, pairs.low, pairs.high))
+    return median, low, high
+
+
 def last(by_size: Mapping[int, float], decades: float = 1.0) -> dict[int, float]:
     """The values of the sizes within ``decades`` (of ten) of the largest: where growth shows."""
     if not by_size:

@@ -29,14 +29,6 @@ class Clock:
         self.seconds += time.process_time() - self._started
 
 
-def pace() -> float:
-    """CPU seconds of a fixed piece of work: a machine that slows down shows it here."""
-    with Clock() as clock:
-        names = [f"name_{number}" for number in range(50_000)]
-        dict(zip(names, map(len, names), strict=True))
-    return clock.seconds
-
-
 def collected() -> int:
     """Bytes that are still held when the garbage is gone; ``tracemalloc`` has to be on."""
     gc.collect()

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.core.clock import Clock, cap, collected, pace
+from benchmarks.core.clock import Clock, cap, collected
 from benchmarks.core.sides import FEEDBACK
 
 Shape = tuple[Any, list[Any]]  # the output, and the parameters
@@ -121,13 +121,15 @@ SHAPES = {
 def backward(
     side: Any, shape: str, count: int, loops: int = 1, capped: float | None = None
 ) -> dict[str, float]:
-    """Backward and prompt text of a graph, each bounded by ``capped`` CPU seconds."""
-    back, prompt, fitted, paces = Clock(), Clock(), Clock(), list[float]()
+    """Backward and prompt text of a graph, each bounded by ``capped`` CPU seconds.
+
+    Gives the sums of all loops, and the counts of one.
+    """
+    back, prompt, fitted = Clock(), Clock(), Clock()
     text, fit, nodes, edges, trained = "", "", 0, 0, list[Any]()
     for _ in range(loops):
         output, trained = SHAPES[shape](operations(side), count)
         gc.collect()  # what building left behind is no cost of what follows
-        paces.append(pace())
         cap(capped)
         with back:
             graph = side.backward(output, trained)
@@ -137,12 +139,10 @@ def backward(
         cap(capped)
         with fitted:
             fit = side.fitted(graph)
-        paces.append(pace())
         if not nodes:
             nodes, edges = side.counted(graph)
         side.forget()
     return {
-        "pace": sum(paces) / len(paces),
         "seconds": back.seconds + prompt.seconds,
         "backward": back.seconds,
         "prompt": prompt.seconds,

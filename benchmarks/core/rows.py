@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks.core import imports
-from benchmarks.core.arithmetic import amount, exponent, last, paired, seconds, short, size
+from benchmarks.core.arithmetic import amount, exponent, last, paired, seconds, short, size, tenfold
 from benchmarks.core.graphs import SHAPES
 from benchmarks.core.peers import OURS
 from benchmarks.core.session import Pair, Session
@@ -114,49 +114,41 @@ def prompts(session: Session) -> Rows:
 def growth(session: Session) -> Rows:
     """The exponent of backward and prompt, over the largest ten-fold growth that was run.
 
-    Of ours, by the least of three runs for each size, in terms of a fixed piece of work before and
-    after it: what disturbs a run only adds to it, and the clock rate of the machine may change.
+    Of ours, the median of pairs of equal work: ten graphs, and one that is ten times as large.
     """
-    settings = session.settings
+    settings, goal = session.settings, Goal(1.15, 1.1, "", least=False)
     for shape in SHAPES:
         peers, stopped = session.growing(PEER, "backward", settings.sizes, shape=shape)
         theirs = exponent(last({n: found["seconds"] for n, found in peers.items()}))
-        runs = [
-            session.growing(OURS, "backward", settings.sizes[-3:], shape=shape)
-            for _ in range(1 if settings.rounds < 10 else 3)
-        ]
-        wrong = next((f"{OURS} stopped: {why}" for _, why in runs if why), "")
-        found = {n: [run[n] for run, _ in runs] for n in settings.sizes[-3:] if not wrong}
-        slopes = {
-            what: exponent({n: _least(answers, what, per) for n, answers in found.items()}) or 0.0
-            for what, per in (
-                ("seconds", "pace"), ("fitted", "pace"), ("edges", ""), ("characters", ""),
-            )
-        }  # fmt: skip
-        if max(slopes["edges"], slopes["characters"]) > LINEAR:
-            wrong = "counts grow faster than the graph"
-        ends = found.get(settings.largest, [])
-        fitted = max((end["fitted characters"] for end in ends), default=0)
-        cut = all(end["parameters"] == 1 for end in ends)  # parameters themselves are never cut
-        goal = Goal(1.15, 1.1, "", least=False)
+        pairs = session.tenfold("backward", shape=shape)
+        small, large = pairs[-1]
+        counts = {
+            what: exponent({1: small[what], 10: large[what]}) or 0.0
+            for what in ("edges", "characters")
+        }
+        slope, spread = _slope(pairs, "seconds")
         yield Row(
-            shape, f"{theirs:.2f}" if theirs else "-", f"{slopes['seconds']:.2f}",
-            slopes["seconds"], goal, f"to {size(settings.largest)}",
-            f"stops: {stopped or 'no'}; ours: "
-            f"{seconds(_least(found[settings.largest], 'seconds')) if found else '-'}, edges "
-            f"{slopes['edges']:.2f}, characters {slopes['characters']:.2f}",
-            wrong,
+            shape, f"{theirs:.2f}" if theirs else "-", f"{slope:.2f}", slope, goal,
+            f"{spread} to {size(settings.largest)}",
+            f"stops: {stopped or 'no'}; ours: {seconds(large['seconds'])}, edges "
+            f"{counts['edges']:.2f}, characters {counts['characters']:.2f}",
+            "counts grow faster than the graph" if max(counts.values()) > LINEAR else "",
         )  # fmt: skip
+        slope, spread = _slope(pairs, "fitted")
+        fitted, cut = large["fitted characters"], large["parameters"] == 1
         yield Row(
-            f"  in {BUDGET:,} characters", "no budget", f"{slopes['fitted']:.2f}",
-            slopes["fitted"], goal, f"to {size(settings.largest)}",
+            f"  in {BUDGET:,} characters", "no budget", f"{slope:.2f}", slope, goal,
+            f"{spread} to {size(settings.largest)}",
             f"{fitted:,} characters" + ("" if cut else ", since no parameter is ever cut"),
             "over the budget" if cut and fitted > BUDGET else "",
         )  # fmt: skip
 
 
-def _least(answers: list[dict[str, float]], what: str, per: str = "") -> float:
-    return min(answer[what] / (answer[per] if per else 1.0) for answer in answers)
+def _slope(pairs: Sequence[tuple[Mapping[str, float], ...]], what: str) -> tuple[float, str]:
+    small, large = zip(*pairs, strict=True)
+    found = paired([answer[what] for answer in small], [answer[what] for answer in large])
+    slope, low, high = tenfold(found)
+    return slope, f"({low:.2f}-{high:.2f})"
 
 
 def training(session: Session) -> Rows:

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.core.arithmetic import Ratio, paired
 from benchmarks.core.peers import OURS
-from benchmarks.core.process import Worker
+from benchmarks.core.process import Worker, WorkerError
 
 ROUND = 0.02  # CPU seconds that one round of a short case takes
 TRIAL = 0.002  # CPU seconds from which a trial says how many loops that are
@@ -95,6 +95,30 @@ class Session:
             if spent > TRIAL:
                 return max(1, round(loops * ROUND / spent))
             loops *= 4
+
+    def tenfold(self, case: str, **arguments: object) -> list[tuple[dict[str, Any], ...]]:
+        """Ten graphs of a tenth of the largest size and a graph of that size, beside each other.
+
+        All are ours, both in processes of their own, the large one first by turns. They have as
+        many operations, so that what slows the machine down slows down both.
+
+        Raises:
+            WorkerError: if one of them fails.
+        """
+        self[OURS].ask(case, count=10, **arguments)
+        pairs: list[tuple[dict[str, Any], ...]] = []
+        for number in range(min(self.settings.rounds, 7)):
+            found: dict[int, dict[str, Any]] = {}
+            for loops in (1, 10) if number % 2 else (10, 1):
+                count = self.settings.largest // loops
+                found[loops] = self[OURS].ask(
+                    case, apart=True, count=count, loops=loops, **arguments
+                )
+                if "stopped" in found[loops]:
+                    msg = f"{OURS} stopped at {count:,}: {found[loops]['stopped']}"
+                    raise WorkerError(msg)
+            pairs.append((found[10], found[1]))
+        return pairs
 
     def growing(
         self, side: str, case: str, sizes: Iterator[int] | list[int], **arguments: object

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import chain, count, groupby, zip_longest
 from math import isqrt
 from operator import is_
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from trace_bridge.graph.backward import Subgraph
 from trace_bridge.graph.node import Node
@@ -275,8 +275,8 @@ class Loops:
         if any(self._labels[at][first:] != labels for at, first in zip(places, known, strict=True)):
             return None
         said = ["what the one before was given"] if grows else []
-        for label, *column in zip(labels, *rows, strict=True):
-            text = _together(cast("list[Node]", column), name)
+        for at, label in enumerate(labels):  # zip would hold an iterator for each row
+            text = _together([row[at] for row in rows], name)
             if text is None:
                 return None
             said.append(f"{label}={text}" if label else text)

@@ -13,6 +13,7 @@ from benchmarks.core.arithmetic import (
     seconds,
     short,
     size,
+    tenfold,
 )
 
 times = st.floats(1e-6, 1e3)
@@ -56,6 +57,13 @@ def test_the_exponent_of_a_power_is_its_own(power, scale):
 @pytest.mark.parametrize("values", [{}, {10: 1.0}, {10: 0.0, 100: 1.0}])
 def test_no_exponent_without_two_positive_values(values):
     assert exponent(values) is None
+
+
+@given(st.floats(0.5, 2), st.lists(times, min_size=1))
+def test_ten_pieces_beside_one_of_ten_times_the_size_give_the_exponent(power, small):
+    """However much slower the machine is in one pair than in another."""
+    slope, low, high = tenfold(paired(small, [each / 10 * 10**power for each in small]))
+    assert (slope, low, high) == pytest.approx((power, power, power), abs=1e-6)
 
 
 def test_growth_is_judged_by_the_largest_sizes():

@@ -89,6 +89,26 @@ def test_growth_ends_where_the_peer_stops(tmp_path, monkeypatch):
     assert asked == [(10, False), (100, True), (300, True), (1000, True)]  # imports come first
 
 
+def test_equal_work_is_paired_the_larger_first_by_turns(tmp_path, monkeypatch):
+    def ask(_worker, _case, *, count, loops=1, apart=False):
+        asked.append((count, loops, apart))
+        return {"seconds": float(loops)}
+
+    asked = []
+    monkeypatch.setattr(session.Worker, "ask", ask)
+    pairs = Session(Settings(rounds=2, largest=3000), tmp_path).tenfold("x")
+    assert pairs == [({"seconds": 10.0}, {"seconds": 1.0})] * 2
+    small, large = (300, 10, True), (3000, 1, True)
+    assert asked == [(10, 1, False), small, large, large, small]  # imports come first
+
+
+def test_equal_work_that_fails_is_no_pair(tmp_path, monkeypatch):
+    answers = iter([{}, {"seconds": 1.0}, {"stopped": "MemoryError"}])
+    monkeypatch.setattr(session.Worker, "ask", lambda *_args, **_named: next(answers))
+    with pytest.raises(WorkerError, match="stopped at 3,000: MemoryError"):
+        Session(Settings(largest=3000), tmp_path).tenfold("x")
+
+
 def rows_of(*made):
     return lambda _session: iter(made)
 

@@ -7,6 +7,8 @@ from langchain_core.example_selectors import BaseExampleSelector
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate, FewShotPromptTemplate, PromptTemplate
 from langchain_core.runnables import (
+    ConfigurableField,
+    ConfigurableFieldSingleOption,
     RouterRunnable,
     RunnableBranch,
     RunnableLambda,
@@ -16,7 +18,7 @@ from langchain_core.runnables import (
     chain,
 )
 from langchain_test_tools import ScriptModel, edges
-from langchain_zoo import template
+from langchain_zoo import failing, template
 from langgraph.graph import START, StateGraph
 from trace_bridge_langchain import TraceCallback
 from typing_extensions import TypedDict
@@ -207,3 +209,84 @@ def test_prompts_of_other_kinds_read_all():
     prompt = ChatPromptTemplate.from_template("Tell {{other}}", template_format="mustache")
     agent = RunnablePassthrough.assign(other=classify) | prompt | ScriptModel()
     assert CLASSIFY in recorded(agent)[1]
+
+
+told = PromptTemplate(
+    template="Tell {q} {prompt}", input_variables=["q"], partial_variables={"prompt": "Briefly."}
+)
+alternatives = template("Think of {q}").configurable_alternatives(
+    ConfigurableField(id="which"), default_key="short", long=template("Think long of {q}")
+)
+few = FewShotPromptTemplate(
+    examples=[{"a": "1"}], example_prompt=PromptTemplate.from_template("So: {a}"),
+    prefix="Look at {other}", suffix="Now {q}", input_variables=["q", "other"],
+)  # fmt: skip
+several = ChatPromptTemplate.from_messages([("system", "Be kind."), ("human", "Now: {q}")])
+MADE = {
+    "configured": (
+        told.configurable_fields(partial_variables=ConfigurableField(id="more"))
+        .with_config(configurable={"more": {"prompt": "At length."}}),
+        ["Tell {q} {prompt}"],
+    ),
+    "another text configured": (
+        told.configurable_fields(template=ConfigurableField(id="text"))
+        .with_config(configurable={"text": "Say {q} {prompt}"}),
+        ["Briefly."],
+    ),
+    "an option": (
+        told.configurable_fields(
+            template=ConfigurableFieldSingleOption(
+                id="text", options={"a": "Say {q} {prompt}"}, default="a"
+            )
+        ),
+        ["Briefly."],
+    ),
+    "an alternative": (
+        alternatives.with_config(configurable={"which": "long"}), ["Think long of {q}"],
+    ),
+    "in a function": (RunnableLambda(lambda x: told.partial(prompt="Now.").invoke(x)),
+                      ["Tell {q} {prompt}"]),
+    "with examples": (RunnableLambda(lambda x: few.partial(other="it").invoke(x)),
+                      ["Look at {other}", "Now {q}", "So: {a}", [{"a": "1"}]]),
+    "a part": (RunnableLambda(lambda x: several[:1].invoke({**x})), ["Be kind."]),
+    "returned": (RunnableLambda(lambda _: several + "more"), ["Be kind.", "Now: {q}"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize("how", ["invoke", "stream", "batch"])
+@pytest.mark.parametrize("name", MADE)
+def test_a_prompt_that_is_made_on_the_way_reads_what_is_the_agents_own(name, how, changed):
+    prompt, expected = MADE[name]
+    agent = prompt | ScriptModel() | StrOutputParser()
+    with TraceCallback(agent, raise_error=True) as trace:
+        for parameter in trace.module.parameters():
+            if changed and isinstance(parameter.data, str):
+                parameter.set(f"{parameter.data} Changed.")
+        given = [GIVEN] if how == "batch" else GIVEN
+        result = getattr(agent, how)(given, config={"callbacks": [trace]})
+        assert ("Changed." in "".join(result)) == changed
+        found = [p.data for p in trace.output.backward("x").parameters]
+    wanted = [f"{text} Changed." if changed and isinstance(text, str) else text
+              for text in expected]  # fmt: skip
+    assert sorted(map(str, found)) == sorted(map(str, wanted))
+
+
+bound = ScriptModel()
+BINDINGS = {
+    "one of two": RunnableBranch(
+        (lambda _: False, template("A {q}") | bound.bind(temperature=0.3)),
+        template("B {q}") | bound.bind(temperature=0.7),
+    ),
+    "below a retry": template("B {q}") | bound.bind(temperature=0.7).with_retry(),
+    "around a retry": template("B {q}") | bound.with_retry().bind(temperature=0.7),
+    "a fallback": template("B {q}")
+    | ScriptModel(function=failing).bind(temperature=0.3)
+    .with_fallbacks([bound.bind(temperature=0.7)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["invoke", "stream"])
+@pytest.mark.parametrize("name", BINDINGS)
+def test_a_model_reads_the_numbers_that_are_bound_to_it(name, how):
+    assert recorded(BINDINGS[name], how)[1] == {"B {q}", 0.7}

@@ -23,6 +23,7 @@ from trace_bridge_langchain.layout import (
     is_users_function,
     runs_users_code,
 )
+from trace_bridge_langchain.made import site_of_made
 from trace_bridge_langchain.outcomes import returned, tracked
 from trace_bridge_langchain.running import Attached, met
 from trace_bridge_langchain.shared import givers
@@ -89,6 +90,8 @@ def component(original: Method, shown: Shown | None = None) -> Method:
                 return original(self, args[0], args[1])
             return original(self, *args, **kwargs)
         own, site, where = met(self)
+        if site is UNKNOWN and shown is not None and where is not None:
+            site = site_of_made(self, where)
         with call.component(
             op_of(site, self, call),
             read_of(site, args, kwargs),
@@ -116,6 +119,8 @@ def acomponent(original: Method, shown: Shown | None = None) -> Method:
         if call is None:
             return await original(self, *args, **kwargs)
         own, site, where = met(self)
+        if site is UNKNOWN and shown is not None and where is not None:
+            site = site_of_made(self, where)
         with call.component(
             op_of(site, self, call),
             read_of(site, args, kwargs),
@@ -164,14 +169,16 @@ def _items(values: object) -> list[object]:
 
 
 def met_model(self: Any, kwargs: Mapping[str, Any]) -> tuple[Any, Site, Attached | None]:
-    """As ``met``: a model reads its settings, and the texts of the tools that are bound to it."""
+    """As ``met``: a model reads its settings, and the numbers and tools that are bound to it."""
     own, site, where = met(self)
-    tools = kwargs.get("tools")
-    if where is None or not tools or not where.layout.tools:
+    if where is None or not kwargs:
         return own, site, where
+    layout = where.layout
     read = dict(site.parameters)
-    for tool in tools:
-        read.update(where.layout.tools.get(_tool_name(tool), {}))
+    for name, parameters in layout.settings.get(where.copy.original(self), {}).items():
+        read.update((name, p) for p in parameters if p.peek() == kwargs.get(name))
+    for tool in kwargs.get("tools") or ():
+        read.update(layout.tools.get(_tool_name(tool), {}))
     return own, Site(site.op, site.description, read), where
 
 

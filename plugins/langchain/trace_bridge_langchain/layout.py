@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from langchain_core.language_models import BaseLanguageModel
 from langchain_core.messages import BaseMessage
 from langchain_core.prompts import BasePromptTemplate
 from langchain_core.retrievers import BaseRetriever
@@ -79,6 +80,10 @@ class Layout:
         self.walk = Walk(agent)
         self.places: list[Place] = []
         self.sites: dict[int, Site] = {}
+        # by the class of what holds them
+        self.by_class: dict[type, list[tuple[Place, Parameter]]] = {}
+        # by a model's id and their names: the numbers that bindings pass to it
+        self.settings: dict[int, dict[str, list[Parameter]]] = {}
         self.tools: dict[str, dict[str, Parameter]] = {}  # by a tool's name: what models read of it
         self._names: Counter[str] = Counter()
         self._texts: dict[tuple[str, object], Place] = {}
@@ -186,16 +191,8 @@ class Layout:
         """Let the components know the parameters that they read."""
         read: dict[int, dict[str, Parameter]] = {}
         for place in self.places:
-            parameter, name = parameters[place.path], place.path.rpartition(":")[2]
             for one in (place, *place.others):
-                owner = one.owner
-                if one.kind == "description":
-                    tool = place.path.rpartition(":")[0].rpartition("/")[2]
-                    tool = owner.name if isinstance(owner, BaseTool) else tool
-                    self.tools.setdefault(tool, {})[f"tools.{tool}.{name}"] = parameter
-                else:
-                    own = read.setdefault(id(owner), {})
-                    own[name if name not in own else place.path] = parameter
+                self._connect_place(one, place.path, parameters[place.path], read)
         for item in self.walk.found.values():
             if isinstance(item.value, (Runnable, types.FunctionType)):
                 self.sites[id(item.value)] = self._site(item, read)
@@ -209,6 +206,31 @@ class Layout:
             if type(item.value).__name__ == "PregelNode":  # private: a node of a compiled graph
                 first = _end(cast("Any", item.value).bound, "first")
                 self.sites.get(id(first), Site("")).is_node = True
+
+    def _connect_place(
+        self, place: Place, path: str, parameter: Parameter, read: dict[int, dict[str, Parameter]]
+    ) -> None:
+        owner, name = place.owner, path.rpartition(":")[2]
+        self.by_class.setdefault(type(owner), []).append((place, parameter))
+        if place.kind == "description":
+            tool = path.rpartition(":")[0].rpartition("/")[2]
+            tool = owner.name if isinstance(owner, BaseTool) else tool
+            self.tools.setdefault(tool, {})[f"tools.{tool}.{name}"] = parameter
+            return
+        own = read.setdefault(id(owner), {})
+        own[name if name not in own else path] = parameter
+        if isinstance(owner, dict) and place.kind == "number":
+            for model in self._models_below(owner):
+                self.settings.setdefault(model, {}).setdefault(name, []).append(parameter)
+
+    def _models_below(self, kwargs: object) -> list[int]:
+        """The ids of the models that a binding leads to, of which these are the keywords."""
+        bindings = self.walk.found[id(kwargs)].parents
+        return [
+            at
+            for at, item in self.walk.found.items()
+            if isinstance(item.value, BaseLanguageModel) and bindings & self.walk.above({at})
+        ]
 
     def _site(self, item: Found, read: Mapping[int, Mapping[str, Parameter]]) -> Site:
         value = item.value

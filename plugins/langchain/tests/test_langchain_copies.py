@@ -4,16 +4,20 @@ import asyncio
 import functools
 import textwrap
 import types
+from collections.abc import Callable
+from typing import Annotated
 
 import pytest
 from langchain_core.messages import SystemMessage
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RouterRunnable, RunnableLambda, RunnableParallel
-from langchain_core.tools import BaseTool, StructuredTool
+from langchain_core.tools import BaseTool, StructuredTool, tool
 from langchain_test_tools import ScriptModel
 from langchain_zoo import GLOBAL_PROMPT, ZOO, closed, inline, model, search, template, text
 from langgraph.graph import START, StateGraph
+from pydantic import BaseModel, Field
 from trace_bridge_langchain import functions, wrap
+from trace_bridge_langchain.arguments import described, descriptions
 from trace_bridge_langchain.layout import Layout
 from trace_bridge_langchain.module import LangChainModule
 from trace_bridge_langchain.parts import is_users
@@ -238,6 +242,115 @@ def test_an_argument_in_a_tools_json_schema():
         one.invoke("x")
         [shown] = model.tools_seen[-1]
         assert shown["function"]["parameters"]["properties"]["city"]["description"] == told
+
+
+def test_a_tool_that_a_model_was_told_of_before():
+    @tool
+    def find(query: Annotated[str, "What to look for."]) -> str:
+        """Look things up."""
+        return query
+
+    def shown():
+        function = model.tools_seen[-1][0]["function"]
+        return function["description"], function["parameters"]["properties"]["query"]["description"]
+
+    model = ScriptModel()
+    agent = RunnableLambda(lambda x: model.bind_tools([find]).invoke(x))
+    agent.invoke("x")
+    module = LangChainModule(agent)
+    state = {"tools/find:description": "Find things.", "tools/find:args.query": "The thing."}
+    module.export(state).invoke("x")
+    assert shown() == ("Find things.", "The thing.")
+    agent.invoke("x")
+    assert shown() == ("Look things up.", "What to look for.")
+    module.apply({**module.state_dict(), **state})
+    agent.invoke("x")
+    assert shown() == ("Find things.", "The thing.")
+
+
+class Stop(BaseModel):
+    city: str = Field(description="The city to stop at.")
+    inside: list["Stop"] = Field(default=[], description="The stops in it.")
+
+
+class Circle(BaseModel):
+    radius: float = Field(description="How far it is from the middle.")
+
+
+class Square(BaseModel):
+    side: float = Field(description="How long a side is.")
+
+
+class Trip(BaseModel):
+    first: Stop = Field(description="Where it starts.")
+    others: list[Stop] = Field(default=[], description="All others.")
+    last: Stop | None = None
+    area: Annotated[Circle | Square | None, Field(description="Where to look.")] = None
+    spare: dict[str, Stop] = {}
+
+
+TRIP = {
+    "first": "Where it starts.", "first.city": "The city to stop at.",
+    "first.inside": "The stops in it.", "others": "All others.",
+    "others.city": "The city to stop at.", "others.inside": "The stops in it.",
+    "last.city": "The city to stop at.", "last.inside": "The stops in it.",
+    "area": "Where to look.", "area.radius": "How far it is from the middle.",
+    "area.2.side": "How long a side is.", "spare.city": "The city to stop at.",
+    "spare.inside": "The stops in it.",
+}  # fmt: skip
+
+
+def told(model):
+    """What the model was told last of the arguments of its tool."""
+    [shown] = model.tools_seen[-1]
+    return {name: held["description"] for name, held in described(shown["function"]["parameters"])}
+
+
+@pytest.mark.parametrize("schema", [Trip, Trip.model_json_schema()], ids=["class", "json"])
+@pytest.mark.parametrize("when", ["before", "in a call"])
+def test_fields_inside_of_arguments(schema, when):
+    plan = StructuredTool(
+        name="plan", description="Plan a trip.", args_schema=schema, func=lambda **given: given
+    )
+    model, before = ScriptModel(), Trip.model_json_schema()
+    agent = (
+        RunnableLambda(lambda _: "x") | model.bind_tools([plan])
+        if when == "before"
+        else RunnableLambda(lambda x: model.bind_tools([plan]).invoke(x))
+    )
+    module = LangChainModule(agent)
+    own = {path: p.data for path, p in module.named_parameters() if ":args." in path}
+    assert sorted(own.values()) == sorted(set(TRIP.values()))  # an equal text is one parameter
+    for path, was in own.items():
+        made = module.export({path: "Another text."})
+        for one, new in ((made, "Another text."), (agent, was)):
+            one.invoke("x")
+            assert told(model) == {n: new if t == was else t for n, t in TRIP.items()}, path
+    assert Trip.model_json_schema() == before
+    assert descriptions(Trip) == TRIP  # of a class that is made anew of its fields, too
+
+
+def test_what_a_tool_receives_stays_what_it_is():
+    plan = StructuredTool(
+        name="plan", description="Plan a trip.", args_schema=Trip, func=lambda first, **_: first
+    )
+    module = LangChainModule(plan)
+    state = {"self:args.first.city": "A town.", "self:args.first": "The first."}
+    made = module.export({**state, "self:args.area.2.side": "Metres."})
+    assert made.invoke({"first": {"city": "Rome"}}) == Stop(city="Rome")
+    found = descriptions(made.args_schema)
+    assert {**TRIP, **found}.items() >= {
+        ("first", "The first."), ("first.city", "A town."), ("area.2.side", "Metres."),
+        ("area.radius", TRIP["area.radius"]), ("first.inside", TRIP["first.inside"]),
+    }  # fmt: skip
+
+
+def test_a_field_that_no_schema_can_show_is_left_out():
+    class Given(BaseModel):
+        done: Callable[[], None] = Field(description="Called in the end.")
+        city: str = Field(description="The city.", alias="town")
+
+    assert descriptions(Given) == {"city": "The city."}
 
 
 def test_underscores_at_the_end_belong_to_a_name():

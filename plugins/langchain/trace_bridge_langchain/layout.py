@@ -25,6 +25,7 @@ from langchain_core.runnables import (
 from langchain_core.tools import BaseTool
 
 from trace_bridge import Parameter, in_place_of, join_path
+from trace_bridge_langchain.arguments import described
 from trace_bridge_langchain.checks import both
 from trace_bridge_langchain.copies import LightCopy
 from trace_bridge_langchain.discovery import Found, Walk, own_name
@@ -168,9 +169,8 @@ class Layout:
                 continue
             self._bound_text(known, held, held["name"], "description")
             schema = held.get("parameters") or held.get("input_schema") or {}
-            for name, field_ in (schema.get("properties") or {}).items():
-                if isinstance(field_, dict):
-                    self._bound_text(known, field_, held["name"], f"args.{name}")
+            for name, field_ in described(schema):
+                self._bound_text(known, field_, held["name"], f"args.{name}")
 
     def _bound_text(
         self, known: dict[tuple[str, str], Place], held: Any, tool: str, name: str

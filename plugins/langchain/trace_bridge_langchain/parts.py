@@ -19,6 +19,7 @@ from typing import Any, cast
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
 from langchain_core.vectorstores import VectorStore
 from pydantic import BaseModel
 
@@ -159,7 +160,7 @@ def whole(value: Any, changes: Mapping[str, object]) -> Any:
 
 
 def write(owner: Any, name: str, value: object) -> None:
-    """Write the part ``name`` of ``owner``, in place and past all validation."""
+    """Write the part ``name`` of ``owner``, in place and, but for tools, past all validation."""
     if isinstance(owner, types.FunctionType):
         functions.change(owner, name, value)
     elif isinstance(owner, functools.partial):
@@ -171,6 +172,8 @@ def write(owner: Any, name: str, value: object) -> None:
         cast("list[object]", owner)[int(name)] = value
     elif name in (getattr(owner, "__pydantic_private__", None) or {}):
         owner.__pydantic_private__[name] = value
+    elif isinstance(owner, BaseTool) and name in type(owner).model_fields:
+        setattr(owner, name, value)  # which forgets what was told of it to models before
     elif name in getattr(owner, "__dict__", {}):
         vars(owner)[name] = value
     elif isinstance(getattr(type(owner), name, None), types.FunctionType):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 import re
@@ -21,9 +20,10 @@ from langchain_core.prompts import (
 )
 from langchain_core.runnables import RunnableBinding
 from langchain_core.tools import BaseTool
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel
 
 from trace_bridge import Slot, jsonable, signature_refusal, source_of
+from trace_bridge_langchain.arguments import description_of, descriptions, with_description
 from trace_bridge_langchain.checks import not_empty, template_check, variables
 from trace_bridge_langchain.functions import first_line
 from trace_bridge_langchain.parts import is_users, parts, write
@@ -209,43 +209,13 @@ def _tool(tool: BaseTool, make: Callable[..., Place]) -> Iterator[Place]:
         "description", "description", check=not_empty, constraint=_TOOL,
         description=f"description of the tool {tool.name}",
     )  # fmt: skip
-    schema: Any = tool.args_schema
-    for name in _arguments(schema):
-        if isinstance(_argument(name, schema), str):
-            yield make(
-                "args_schema", "description", f"args.{name}", check=not_empty,
-                decode=functools.partial(_argument, name), constraint=_ARGUMENT,
-                encode=functools.partial(_described, name),
-                description=f"description of the argument {name} of the tool {tool.name}",
-            )  # fmt: skip
-
-
-def _arguments(schema: Any) -> list[str]:
-    """The names in a tool's schema: a pydantic class, or (of tools of MCP servers) JSON schema."""
-    if isinstance(schema, dict):
-        return list(cast("dict[str, Any]", schema).get("properties", {}))
-    return list(getattr(schema, "model_fields", {}))
-
-
-def _argument(name: str, schema: Any) -> object:
-    if isinstance(schema, dict):
-        return cast("dict[str, Any]", schema)["properties"][name].get("description")
-    return schema.model_fields[name].description
-
-
-def _described(name: str, schema: Any, text: str) -> Any:
-    if isinstance(schema, dict):
-        given = cast("dict[str, Any]", schema)
-        fields = given["properties"]
-        return {**given, "properties": {**fields, name: {**fields[name], "description": text}}}
-    held = schema.model_fields[name]
-    changed = copy.copy(held)
-    changed.description = text
-    fields: dict[str, Any] = {name: (held.annotation, changed)}
-    return create_model(
-        schema.__name__, __base__=schema, __doc__=schema.__doc__, __module__=schema.__module__,
-        **fields,
-    )  # fmt: skip
+    for name in descriptions(tool.args_schema):
+        yield make(
+            "args_schema", "description", f"args.{name}", check=not_empty,
+            decode=functools.partial(description_of, name), constraint=_ARGUMENT,
+            encode=functools.partial(with_description, name),
+            description=f"description of the argument {name} of the tool {tool.name}",
+        )  # fmt: skip
 
 
 def _function(function: types.FunctionType, make: Callable[..., Place]) -> Iterator[Place]:

@@ -9,6 +9,8 @@ import pytest
 
 import trace_bridge as tb
 from trace_bridge.llm import retrying
+from trace_bridge.optimizers.opro import OPRO
+from trace_bridge.optimizers.textgrad import TextGrad
 
 
 def test_a_better_prompt_is_found_and_the_agent_is_not_written(run, agent, teacher):
@@ -273,6 +275,35 @@ def test_an_optimizer_is_asked_again_after_its_model_has_failed(run, failing, ag
         f"asking again: the model {model.__qualname__!r} did not answer: {failure}"
         for failure in ("ConnectionError: reset by peer", "RuntimeError: overloaded")
     ]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "calls"), [(OPRO(proposals=4), 4), (TextGrad(minibatch=3), 4)]
+)
+def test_what_a_failing_step_was_answered_is_not_paid_again(
+    run, agent, monkeypatch, optimizer, calls
+):
+    """``calls`` are those of a step in which nothing fails."""
+    monkeypatch.setattr(retrying, "_FIRST", 0.0)
+
+    def model(messages):
+        nonlocal made
+        made += 1
+        if made == 3:
+            raise ConnectionError("reset by peer")
+        return f'<variable name="self_prompt">double {made}</variable>'
+
+    made = 0
+    found = run(optimizer=optimizer, llm=model, engine=tb.Engine(concurrency=1)).record
+    assert found.verdict.better
+    first = [trial.proposal for trial in found.trials[1:]]
+    assert made == calls + 1
+    assert found.usage.calls == len(agent.asked) + made
+    again = run(optimizer=optimizer, llm=model, engine=tb.Engine(concurrency=1)).record
+    assert made == calls + 1, "a resumed run asks nothing"
+    assert [trial.proposal for trial in again.trials[1:]] == first
+    values = [proposal.state["self:prompt"] for proposal in first]
+    assert len(set(values)) == len(values), "each call gave a sample of its own"
 
 
 def test_asking_again_stays_within_the_budget(run, failing, agent):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from trace_bridge.llm import retrying
-from trace_bridge.llm.base import CallableLLM, ModelUnavailableError, complete
+from trace_bridge.llm.base import CallableLLM, ModelUnavailableError, Reply, complete, gate
 from trace_bridge.llm.retrying import (
     DeadlineError,
     asked_to_wait,
@@ -126,6 +126,85 @@ def test_the_last_failure_says_how_many_there_were():
     assert calls == 3
     assert str(error).endswith("ConnectionError: down 2 (failure 3 in a row)")
     assert isinstance(error.__cause__, ConnectionError)
+
+
+class Sampling:
+    """A model that never answers twice the same, behind a line that breaks at some of its calls."""
+
+    model = "sampling"
+
+    def __init__(self, *breaks):
+        self.breaks = breaks
+        self.calls = 0
+
+    async def complete(self, messages):
+        self.calls += 1
+        if self.calls in self.breaks:
+            raise ConnectionError("down")
+        return Reply(f"{messages[-1]['content']} {self.calls}")
+
+
+class Counting:
+    def __init__(self):
+        self.calls = 0
+
+    def admit(self, call):
+        self.calls += 1
+
+    def settle(self, call, admitted):
+        pass
+
+
+@pytest.fixture
+def counting():
+    counting = Counting()
+    token = gate.set(counting)
+    yield counting
+    gate.reset(token)
+
+
+def said(text):
+    return [{"role": "user", "content": text}]
+
+
+@pytest.mark.usefixtures("_no_pauses")
+def test_another_try_asks_only_for_what_was_not_answered(counting):
+    async def ask():
+        replies = [await complete(model, said(text)) for text in ("a", "a", "b", "a")]
+        return [reply.text for reply in replies]
+
+    model = Sampling(3, 5)
+    assert asyncio.run(persistently(ask, 2)) == ["a 1", "a 2", "b 4", "a 6"]
+    assert model.calls == counting.calls == 4 + 2
+    assert asyncio.run(persistently(ask, 2)) == ["a 7", "a 8", "b 9", "a 10"], "another step"
+    assert asyncio.run(ask())[0] == "a 11", "no step"
+
+
+@pytest.mark.usefixtures("_no_pauses")
+def test_calls_beside_each_other_are_not_repeated_either():
+    async def ask():
+        jobs = [complete(model, said("a")) for _ in range(4)]
+        done = await asyncio.gather(*jobs, return_exceptions=True)
+        for reply in done:
+            if isinstance(reply, Exception):
+                raise reply
+        return sorted(reply.text for reply in done)
+
+    model = Sampling(2)
+    assert asyncio.run(persistently(ask, 1)) == ["a 1", "a 3", "a 4", "a 5"]
+
+
+@pytest.mark.usefixtures("_no_pauses")
+def test_a_conversation_goes_on_where_it_broke_off():
+    async def ask():
+        talk = said("a")
+        for _ in range(3):
+            talk.append({"role": "assistant", "content": (await complete(model, talk)).text})
+            talk += said("more")
+        return [turn["content"] for turn in talk if turn["role"] == "assistant"]
+
+    model = Sampling(3)
+    assert asyncio.run(persistently(ask, 1)) == ["a 1", "more 2", "more 4"]
 
 
 def test_who_asks_to_wait_for_hours_is_not_waited_for():

@@ -163,13 +163,48 @@ class model_call(AbstractContextManager[ModelCall]):  # noqa: N801 (a function t
         self._guard.settle(call, self._admitted)
 
 
+class Answers:
+    """What models have answered in the tries of one step; another try asks only for what is left.
+
+    Equal requests get their answers in the order in which these came: several samples of one prompt
+    stay several.
+    """
+
+    def __init__(self) -> None:
+        self._given: list[tuple[str, list[Message], Reply]] = []
+        self._left: list[tuple[str, list[Message], Reply]] = []  # in this try
+
+    def again(self) -> None:
+        """Another try begins."""
+        self._left = list(self._given)
+
+    def take(self, model: str, messages: Sequence[Message]) -> Reply | None:
+        """The next answer to a request that this try has not had yet."""
+        for index, (of, asked, reply) in enumerate(self._left):
+            if of == model and asked == list(messages):
+                del self._left[index]
+                return reply
+        return None
+
+    def keep(self, model: str, messages: Sequence[Message], reply: Reply) -> None:
+        """Note an answer."""
+        self._given.append((model, list(messages), reply))
+
+
+# Of the step that is being tried here; see ``persistently``.
+answers: ContextVar[Answers | None] = ContextVar("answers", default=None)
+
+
 async def complete(llm: LLM, messages: Sequence[Message]) -> Reply:
-    """``llm.complete`` behind the gate.
+    """``llm.complete`` behind the gate; what was answered in an earlier try is not asked again.
 
     Raises:
         BudgetExhaustedError: the budget does not allow it.
         ModelUnavailableError: the provider failed; the cause is chained.
     """
+    known = answers.get()
+    if known is not None and (answered := known.take(llm.model, messages)) is not None:
+        return answered
     with model_call(llm.model) as call:
         try:
             reply = await llm.complete(messages)
@@ -179,7 +214,9 @@ async def complete(llm: LLM, messages: Sequence[Message]) -> Reply:
             msg = f"the model {llm.model!r} did not answer: {said}"
             raise ModelUnavailableError(msg) from error
         call.usage = reply.usage
-        return reply
+    if known is not None:
+        known.keep(llm.model, messages, reply)
+    return reply
 
 
 class CallableLLM:

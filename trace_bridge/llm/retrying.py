@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
-from trace_bridge.llm.base import ModelUnavailableError
+from trace_bridge.llm.base import Answers, ModelUnavailableError, answers
 from trace_bridge.llm.refusals import out_of_credit, refused
 
 _T = TypeVar("_T")
@@ -48,7 +48,8 @@ async def persistently(
     """What ``ask`` gives, after as many tries as it takes.
 
     A client that we do not know may raise anything when its provider is down. So whatever it raises
-    is followed by another try, if it does not say that this would be in vain.
+    is followed by another try, if it does not say that this would be in vain. What models answered
+    to ``complete`` in one try is not asked, counted or paid again in the next.
 
     Args:
         ask: anew at each try.
@@ -60,8 +61,10 @@ async def persistently(
     """
     import asyncio  # the imports of graph and optimizers are kept light
 
-    attempt = 0
+    attempt, known = 0, Answers()
     while True:
+        known.again()
+        token = answers.set(known)
         try:
             return await ask()
         except ModelUnavailableError as error:
@@ -74,6 +77,8 @@ async def persistently(
                 raise ModelUnavailableError(msg) from cause
             if failed is not None:
                 failed(str(error))
+        finally:
+            answers.reset(token)
         await asyncio.sleep(seconds)
         attempt += 1
 

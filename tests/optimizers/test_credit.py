@@ -217,6 +217,23 @@ def test_a_masked_run_blames_nobody():
     assert blamed([(p + "").backward("bad").masked()], [p]) == []
 
 
+def test_a_value_is_read_once():
+    class Drawing:
+        reads = 0
+
+        def __str__(self):
+            self.reads += 1
+            return "a drawing in teal"
+
+    drawing = Drawing()
+    draw, tell = tb.bundle(lambda prompt: drawing), tb.bundle(lambda seen: "It is teal.")
+    prompt = tb.Parameter("Draw.", "prompt")
+    graph = tell(draw(prompt)).backward((0.0, "not in teal"))
+    drawing.reads = 0
+    assert [blame.parameter for blame in blamed([graph], [prompt])] == [prompt]
+    assert drawing.reads == 1
+
+
 def test_nothing_to_rank():
     p = tb.Parameter("p", "p")
     assert blamed([], [p]) == []

@@ -157,20 +157,21 @@ class _Run:
 
 
 def _output(node: Node, given: Feedback) -> _Output:
-    words = set(_words(node.peek()))
-    return _Output(given.score, words, words.intersection(_words(given.text)))
+    words = set(_words(shown(node.peek(), _READ)))
+    return _Output(given.score, words, words.intersection(_words(shown(given.text, _READ))))
 
 
-def _words(value: object) -> list[str]:
-    return [word.casefold() for word in _WORD.findall(shown(value, _READ))]
+def _words(text: str) -> list[str]:
+    return [word.casefold() for word in _WORD.findall(text)]
 
 
 def _count(value: object, words: set[str]) -> Counter[str]:
     """How often a value holds each of these words."""
-    text = shown(value, _READ).casefold()
-    if not any(word in text for word in words):  # most often; all words take ten times as long
+    text = shown(value, _READ)
+    folded = text.casefold()
+    if not any(word in folded for word in words):  # most often; all words take ten times as long
         return Counter()
-    return Counter(word for word in _words(value) if word in words)
+    return Counter(word for word in _words(text) if word in words)
 
 
 def _sources(graph: Subgraph, words: set[str]) -> dict[str, list[_Place]]:

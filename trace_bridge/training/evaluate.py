@@ -200,7 +200,8 @@ class Evaluator:
             self.changed()
             return _evaluation(row)
         loop = asyncio.get_running_loop()
-        for attempt in range(self.engine.retries + 1):
+        attempt = 0
+        while True:
             self.ledger.check_time()
             work = _Work(self, values, rows.examples[index], repeat, key, loop, graphs=rows.traced)
             context = contextvars.copy_context()
@@ -210,10 +211,10 @@ class Evaluator:
             if work.meter.failure is None:
                 self.changed()
                 return result
-            if attempt == self.engine.retries or in_vain(work.meter.failure):
+            if attempt >= self.engine.retries or in_vain(work.meter.failure):
                 raise _failed(work.meter.failure, attempt + 1) from work.meter.failure
             await asyncio.sleep(_BACKOFF * 2**attempt)
-        raise AssertionError  # the last attempt has left
+            attempt += 1
 
 
 class _Turns:

@@ -11,7 +11,7 @@ import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import ConfigurableField, RunnableLambda, RunnablePassthrough
 from langchain_core.tools import tool
 from langchain_test_tools import ScriptModel, StreamModel
 from trace_bridge_langchain import TraceCallback
@@ -65,6 +65,33 @@ def test_the_next_invoke_uses_what_a_step_has_set(trace):
 def tuned(trace, text="Explain {question}"):
     trace.module.load_state_dict({PATH: text})
     return trace.module.agent
+
+
+@pytest.mark.parametrize(("which", "text"), [("a", "Answer {question}"), ("b", "Say {question}")])
+def test_a_chain_that_is_configured_at_the_call(which, text):
+    class Told(ScriptModel):
+        def _answer(self, messages, kwargs):
+            answer = super()._answer(messages, kwargs)
+            answer.content += f" at {kwargs['temperature']}"
+            return answer
+
+    bound = Told().bind(temperature=0.5) | StrOutputParser()
+    one, other = (ChatPromptTemplate.from_template(f"{word} {{question}}") | bound
+                  for word in ("Answer", "Say"))  # fmt: skip
+    agent = one.configurable_alternatives(ConfigurableField(id="which"), default_key="a", b=other)
+    with TraceCallback(agent, raise_error=True) as trace:
+        paths = {path: p.data for path, p in trace.module.named_parameters()}
+        new = {path: 0.7 if was == 0.5 else f"{was} now" for path, was in paths.items()}
+        trace.module.load_state_dict(new)
+        own = {"configurable": {"which": which}}
+        asked = text.format(question="why?")
+        for called, more in ((agent, own), (agent.with_config(own), {})):
+            found = called.invoke({"question": "why?"}, config={**config(trace), **more})
+            assert found == f"{asked} now at 0.7"
+            reached = {p.data for p in trace.output.backward("x").parameters}
+            assert reached == {f"{text} now", 0.7}
+            assert called.invoke({"question": "why?"}, config=more) == f"{asked} at 0.5"
+    assert len(trace.outputs) == 2
 
 
 def test_all_ways_to_call_it(trace):

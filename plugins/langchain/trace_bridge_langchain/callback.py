@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import var_child_runnable_config
+from langchain_core.runnables.configurable import DynamicRunnable
 
 from trace_bridge import Node, Parameter, Recorder, UnsafeCodeError, code_runner, link
 from trace_bridge import load as load_tuned
@@ -102,8 +103,9 @@ class TraceCallback(BaseCallbackHandler):
         return self
 
     def knows(self, runnable: object) -> bool:
-        """Whether ``runnable`` is the chain, or a part of it."""
-        return id(runnable) in self.module.layout.walk.found
+        """Whether ``runnable`` is the chain, or a part of it, or one of them configured."""
+        known = id(runnable) in self.module.layout.walk.found
+        return known or (isinstance(runnable, DynamicRunnable) and self.knows(runnable.default))
 
     def without(self, config: object) -> object:
         """``config`` without this handler: the run is marked otherwise from here on."""

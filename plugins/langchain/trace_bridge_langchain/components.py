@@ -25,7 +25,7 @@ from trace_bridge_langchain.layout import (
 )
 from trace_bridge_langchain.made import site_of_made
 from trace_bridge_langchain.outcomes import returned, tracked
-from trace_bridge_langchain.running import Attached, met
+from trace_bridge_langchain.running import Attached, attached, met
 from trace_bridge_langchain.shared import givers
 from trace_bridge_langchain.states import Reads, plain
 
@@ -136,6 +136,17 @@ def acomponent(original: Method, shown: Shown | None = None) -> Method:
             output = await original(own, *args, **kwargs)
             made.returns(output, None if shown is None else shown(output, made.inputs))
         return output
+
+    return seam
+
+
+def prepared(original: Method) -> Method:
+    """A seam for ``prepare`` of what can be configured: ``with_config`` makes a new one of it."""
+
+    def seam(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        runnable, config = original(self, *args, **kwargs)
+        where = attached()
+        return (runnable if where is None else where.find(runnable)), config
 
     return seam
 

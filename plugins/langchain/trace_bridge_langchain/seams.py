@@ -15,6 +15,7 @@ from langchain_core.output_parsers.transform import BaseTransformOutputParser
 from langchain_core.prompts import BasePromptTemplate
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RouterRunnable, RunnableBranch, RunnableLambda
+from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.tools import BaseTool
 
 from trace_bridge import SeamPlace, seams_installed
@@ -41,6 +42,7 @@ def _places() -> Iterator[SeamPlace]:
         yield kind, "ainvoke", make.acomponent
         yield kind, "stream", streams.choice
         yield kind, "astream", streams.achoice
+    yield DynamicRunnable, "prepare", make.prepared
     yield BaseTool, "run", make.component  # invoke() calls it
     yield BaseTool, "arun", make.acomponent
     yield BaseTransformOutputParser, "transform", streams.transform

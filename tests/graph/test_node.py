@@ -1,3 +1,4 @@
+import collections
 import copy
 import dataclasses
 import itertools
@@ -213,6 +214,73 @@ def test_containers_of_any_kind_and_depth(wrap, plain):
     assert made == plain
     assert type(made) is type(plain)
     assert set(nodes_in(wrap(p))) == {p}
+
+
+class Messages(list):
+    source = "user"
+
+
+class Fixed(tuple):
+    __slots__ = ()
+
+    def __new__(cls, *items):
+        return super().__new__(cls, items)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "plain"),
+    [
+        (lambda p: Messages([p]), Messages([1])),
+        (lambda p: collections.Counter(a=p), collections.Counter(a=1)),
+        (lambda p: Fixed(p, 2), Fixed(1, 2)),
+        (lambda p: type("Names", (dict,), {})(a=p), {"a": 1}),
+        (lambda p: type("Tags", (set,), {})([p]), {1}),
+    ],
+)
+def test_containers_of_the_users_own_classes(wrap, plain):
+    p = node(1, trainable=True)
+    held = wrap(p)
+    made = node(held)
+    assert made.data == plain
+    assert type(made.data) is type(held)
+    assert made.parents == (p,)
+
+
+def test_a_container_is_copied_with_what_it_holds_besides():
+    held = Messages([node(1)])
+    held.source = "model"
+    assert unwrap(held).source == "model"
+
+
+def test_nodes_in_attrs_classes_are_found():
+    attrs = pytest.importorskip("attrs")
+    p = node("hi", trainable=True)
+    answer = attrs.make_class("Answer", ["text"])
+    slotted = attrs.make_class("Slotted", ["text"], slots=True)
+    assert list(nodes_in([answer(p), slotted(p)])) == [p, p]
+
+
+def test_objects_that_refer_to_each_other_are_looked_into_once():
+    p = node("exit", trainable=True)
+    rooms = [Message([]) for _ in range(200)]
+    for room in rooms:
+        room.content = [*rooms, p]
+    assert len(nodes_in(rooms)) == 200
+    doubled = [p]
+    for _ in range(100):
+        doubled = [doubled, doubled]
+    assert list(nodes_in(doubled)) == [p]
+    found = unwrap(doubled)
+    for _ in range(100):
+        assert found[0] is found[1]
+        found = found[0]
+    assert found == ["exit"]
+
+
+def test_a_parameter_over_nodes_has_their_values():
+    p = node("x", trainable=True)
+    q = node([p, {"a": p}], trainable=True)
+    assert repr(q.base) == "['x', {'a': 'x'}]"
 
 
 def test_what_holds_no_nodes_stays_the_same_object():

@@ -1,11 +1,15 @@
-"""Nodes inside lists, tuples, dicts, sets, deques, slices and dataclasses, at any depth."""
+"""Nodes inside lists, tuples, dicts, sets, deques, slices, dataclasses and attrs classes."""
+
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# (containers may hold anything)
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+import copy
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
 from operator import is_
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from trace_bridge.graph.operators import Operators
 
@@ -13,64 +17,90 @@ if TYPE_CHECKING:
     from trace_bridge.graph.node import Node
 
 ATOMS = frozenset({str, int, float, bool, bytes, complex, type(None)})  # hold no nodes
-_CONTAINERS = frozenset({list, tuple, set, frozenset, deque})
-_MAPPINGS = frozenset({dict, OrderedDict, defaultdict})
+_CONTAINERS = (list, dict, tuple, set, frozenset, deque, slice)
 _T = TypeVar("_T")
 
 
-def nodes_in(value: object, inside: tuple[int, ...] = ()) -> Sequence[Node]:
+def nodes_in(value: object, seen: dict[int, object] | None = None) -> Sequence[Node]:
     """The nodes in ``value``, at any depth of container and dataclass.
 
-    ``inside`` has the ids of what holds ``value``: a container that holds itself ends there.
+    ``seen`` has what has been looked into, by id (held, since ids are used again): objects that
+    refer to each other are looked into once.
     """
     if type(value) in ATOMS:
         return ()
     if isinstance(value, Operators):
         return (cast("Node", value),)
-    fields: Mapping[str, object] = getattr(type(value), "__dataclass_fields__", {})
-    items = [getattr(value, name, None) for name in fields] if fields else _items(value)
-    if ATOMS.issuperset(map(type, items)) or id(value) in inside:
+    items = _items(value) or _fields(value)
+    if ATOMS.issuperset(map(type, items)):
         return ()
-    inside = (*inside, id(value))
-    return [node for item in items for node in nodes_in(item, inside)]
+    if seen is None:
+        seen = {}
+    elif id(value) in seen:
+        return ()
+    seen[id(value)] = value
+    return [node for item in items for node in nodes_in(item, seen)]
 
 
-def unwrap(value: _T, inside: tuple[int, ...] = ()) -> _T:
+def unwrap(value: _T, made: dict[int, tuple[object, object]] | None = None) -> _T:
     """``value`` with the nodes in it, at any depth of container, as their data.
 
-    What holds no nodes stays the same object: the user's code may write to it.
+    What holds no nodes stays the same object: the user's code may write to it. ``made`` has what
+    came of containers, by their ids: one that holds itself stays in there as it is.
     """
     if type(value) in ATOMS:
         return value
     if isinstance(value, Operators):
         return cast("_T", value.peek())
     items = _items(value)
-    if ATOMS.issuperset(map(type, items)) or id(value) in inside:
+    if ATOMS.issuperset(map(type, items)):
         return value
-    inside = (*inside, id(value))
-    made = [unwrap(item, inside) for item in items]
-    if all(map(is_, made, items)):
+    if made is None:
+        made = {}
+    elif id(value) in made:
+        return cast("_T", made[id(value)][1])
+    made[id(value)] = value, value
+    plain = [unwrap(item, made) for item in items]
+    if all(map(is_, plain, items)):
         return value
-    if isinstance(value, dict):
-        plain = cast("dict[object, object]", value).copy()  # of the same class
-        plain.update(zip(plain, made, strict=True))
-        return cast("_T", plain)
+    found = _rebuilt(value, plain)
+    made[id(value)] = value, found
+    return found
+
+
+def _rebuilt(value: _T, plain: list[object]) -> _T:
+    """A container like ``value``, with other items."""
     if isinstance(value, slice):
-        return cast("_T", slice(*made))
-    if isinstance(value, deque):
-        return cast("_T", deque(made, value.maxlen))
-    # a named tuple takes its items one by one
-    build = cast("Callable[[list[object]], _T]", getattr(type(value), "_make", type(value)))
-    return build(made)
+        return cast("_T", slice(*plain))
+    if isinstance(value, (tuple, frozenset)):  # its own __new__ may want other arguments
+        new: Any = tuple.__new__ if isinstance(value, tuple) else frozenset.__new__
+        return new(type(value), plain)
+    made: Any = copy.copy(value)  # of the same class, with what it holds besides
+    if isinstance(value, dict):
+        update: Any = dict.update  # that of a Counter would add
+        update(made, zip(made, plain, strict=True))
+        return made
+    made.clear()
+    (made.update if isinstance(value, set) else made.extend)(plain)
+    return made
 
 
 def _items(value: object) -> Collection[object]:
-    kind = type(value)
-    if kind in _MAPPINGS:
+    if not isinstance(value, _CONTAINERS):
+        return ()
+    if isinstance(value, dict):
         return cast("dict[object, object]", value).values()
     if isinstance(value, slice):
         ends = cast("slice[object, object, object]", value)
         return ends.start, ends.stop, ends.step
-    if kind in _CONTAINERS or hasattr(kind, "_make"):
-        return cast("Collection[object]", value)
-    return ()
+    return cast("Collection[object]", value)
+
+
+def _fields(value: object) -> Collection[object]:
+    """What the fields of a dataclass or an attrs class hold."""
+    kind = type(value)
+    fields: Iterable[Any] = getattr(kind, "__dataclass_fields__", None) or getattr(
+        kind, "__attrs_attrs__", ()
+    )
+    names = [field if isinstance(field, str) else field.name for field in fields]
+    return [getattr(value, name, None) for name in names]

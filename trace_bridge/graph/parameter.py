@@ -199,11 +199,10 @@ def _check_bounds(name: str, kind: str, bounds: tuple[float, float]) -> None:
 
 def node(data: object, *, trainable: bool = False, name: str = "", description: str = "") -> Node:
     """A node over ``data``; with ``trainable=True`` a parameter (of a kind that fits the value)."""
-    if isinstance(data, Node):
-        if not trainable:
-            return data
-        data = data.peek()
+    if isinstance(data, Node) and not trainable:
+        return data
     if trainable:
+        data = unwrap(data)
         kind = "prompt" if isinstance(data, str) else "number" if _is_number(data) else "value"
         check = _same_type(data) if kind == "value" else None
         return Parameter(data, name or UNNAMED, kind=kind, description=description, check=check)

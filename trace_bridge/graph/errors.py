@@ -21,6 +21,9 @@ class ExecutionError(Exception):
     node: Node
     original: type[Exception]
 
+    def __init_subclass__(cls, **_: object) -> None:
+        """Nothing: that of the original may want arguments, or forbid subclasses."""
+
     @classmethod
     def of(cls, error: Exception, node: Node) -> ExecutionError:
         """The error to raise for ``error``."""
@@ -31,14 +34,22 @@ class ExecutionError(Exception):
             raised = builtin.__new__(_error_class(type(error)), *error.args)
             _restore(raised, _state(error))
         except TypeError:  # a class that is final, or made in another language (pydantic's)
-            raised = builtin.__new__(_error_class(builtin), str(error))
-        raised.node = node
-        raised.original = error.original if isinstance(error, ExecutionError) else type(error)
+            raised = builtin.__new__(_error_class(builtin), message_of(error))
+        original = error.original if isinstance(error, ExecutionError) else type(error)
+        _restore(raised, {"node": node, "original": original})
         return raised
 
     def __reduce__(self) -> tuple[object, ...]:
         # another process makes the class again; the node gets there as a leaf
         return _remade, (type(self).__mro__[2], self.args, _state(self))
+
+
+def message_of(error: Exception) -> str:
+    """The text of ``error``, also if its class fails to give one."""
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001 (it must not take the place of the user's error)
+        return f"<no message: {type(failure).__name__} in its __str__>"
 
 
 def _state(error: Exception) -> dict[str, object]:
@@ -57,7 +68,7 @@ def _state(error: Exception) -> dict[str, object]:
 def _restore(raised: Exception, state: dict[str, object]) -> None:
     for name, value in state.items():
         with contextlib.suppress(AttributeError, TypeError):  # read-only
-            setattr(raised, name, value)
+            object.__setattr__(raised, name, value)  # its class may be frozen
 
 
 def _remade(
@@ -74,4 +85,5 @@ def _error_class(original: type[Exception]) -> type[ExecutionError]:
     if issubclass(original, ExecutionError):
         return original
     name = f"ExecutionError[{original.__name__}]"
-    return cast("type[ExecutionError]", type(name, (ExecutionError, original), {}))
+    ours = {"node": None, "original": None}  # before properties of that name
+    return cast("type[ExecutionError]", type(name, (ExecutionError, original), ours))

@@ -1,3 +1,4 @@
+import array
 import collections
 import copy
 import dataclasses
@@ -177,6 +178,57 @@ def test_iteration_over_what_has_no_length():
     found = list(p)
     assert [item.peek() for item in found] == [1, 2]
     assert all(item.backward("x").parameters == (p,) for item in found)
+
+
+class Record:
+    """As many: it has items by key, a length, and gives its keys."""
+
+    def __init__(self, **values):
+        self.held = values
+
+    def __getitem__(self, key):
+        return self.held[key]
+
+    def __len__(self):
+        return len(self.held)
+
+    def __iter__(self):
+        return iter(self.held)
+
+
+def test_iteration_over_what_goes_by_keys():
+    p = Parameter(Record(a=1, b=2), kind="value")
+    found = list(p)
+    assert [item.data for item in found] == ["a", "b"]
+    assert all(item.backward("x").parameters == (p,) for item in found)
+
+
+@pytest.mark.parametrize("value", [[1, 2], "ab", (1, 2), {0: "x", 1: "y"}, range(3), np.arange(3)])
+def test_reversed(value):
+    p = Parameter(value, kind="value")
+    found = list(reversed(p))
+    assert [item.data for item in found] == list(reversed(value))
+    assert all(item.backward("x").parameters == (p,) for item in found)
+    with pytest.raises(TypeError):
+        list(reversed(node({1})))
+
+
+def test_a_list_may_change_while_it_is_iterated():
+    for change in (lambda z, item: z.remove(item), lambda z, item: len(z) < 9 and z.append(item)):
+        plain, z = [1, 2, 3, 4], node([1, 2, 3, 4])
+        for item in plain:
+            change(plain, item)
+        for item in z:
+            change(z, item)
+        assert z.data == plain
+
+
+def test_membership_of_what_holds_nodes():
+    p = node("a", trainable=True)
+    pairs = node({("a", 1), ("b", 2)})
+    assert (p, 1) in pairs
+    assert (p, 2) not in pairs
+    assert bundle(lambda: (p, 1) in pairs)().backward("x").parameters == (p,)
 
 
 def test_unpacking():
@@ -364,6 +416,12 @@ IN_PLACE = [
     (bytearray(b"ab"), lambda z: z.append(99)),
     (collections.deque([1, 2]), lambda z: z.appendleft(0)),
     (collections.Counter("aab"), lambda z: z.update("b")),
+    (collections.Counter("aab"), lambda z: z.subtract("a")),
+    (collections.OrderedDict(a=1, b=2), lambda z: z.move_to_end("a")),
+    (array.array("b", [1]), lambda z: z.frombytes(b"a")),
+    (np.array([3.0, 1.0]), lambda z: np.copyto(z, 5.0)),
+    (np.array([3.0, 1.0]), lambda z: np.put(z, [0], [9.0])),
+    (np.array([3.0, 1.0]), lambda z: np.add.at(z, [0], 2.0)),
     (np.array([3.0, 1.0]), lambda z: z.sort()),
     (np.array([3.0, 1.0]), lambda z: operator.setitem(z, 0, 9.0)),
 ]
@@ -380,6 +438,43 @@ def test_methods_that_change_their_container(value, change):
     assert (None if result is None else result.data) == wanted
     assert repr(value) == repr(original)
     assert repr(user.parents[1].data) == user.data == repr(original)
+
+
+def test_a_node_is_written_into_the_users_array_as_a_plain_value():
+    a, p = np.zeros(2), node(3.0, trainable=True)
+    with pytest.warns(LostEdgeWarning, match=r"by copyto"):
+        np.copyto(a, p)
+    assert list(a) == [3.0, 3.0]
+    assert bundle(lambda: np.copyto(a, src=p))().parents == (p,)
+
+
+def test_a_change_that_is_not_traced_leaves_history_alone():
+    added = w()
+    z = node([1]) + [added]  # noqa: RUF005 (an operator)
+    user = ask(added, z)
+    with no_trace():
+        z.append(5)
+    assert (z.data, z.parents) == ([1, 3, 5], ())
+    assert user.parents[1].data == [1, 3]
+    assert user.parents[1].parents[1] is added
+
+
+def test_what_is_put_into_itself_is_made_of_its_old_value():
+    for change in (lambda z: z.extend(z), lambda z: z.append([z])):
+        z = node([1, w()])
+        change(z)
+        assert all(parent is not z for parent in z.parents)
+        assert [parent.data for parent in z.parents] == [[1, 3], [1, 3]]
+
+
+def test_a_container_may_have_attributes_that_are_called_like_slots_of_nodes():
+    class Odd(list):
+        _used, _versions = True, "mine"
+
+    z, added = node(Odd([1])), w()
+    user = ask(added, z)
+    z.append(added)
+    assert (z.data, user.parents[1].data) == ([1, 3], [1])
 
 
 def test_what_was_taken_out_keeps_its_edges():

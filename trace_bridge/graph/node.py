@@ -166,8 +166,10 @@ class Node(Operators):
         self._data, self.op, self.order, self.home = new, op, made.order, made.home
         self.requires_grad, self.labels = made.requires_grad, made.labels
         self._evidence = made._evidence
-        self._parents = made._parents
-        if made.requires_grad or getattr(self, "_used", False):  # else nobody has seen the old one
+        # what it was made of holds, as in z.extend(z), what it was
+        self._parents = tuple(old if item is self else item for item in made._parents)
+        if old.requires_grad or made.requires_grad or getattr(self, "_used", False):
+            # somebody may have seen the old one
             self._versions: list[Node] = getattr(self, "_versions", [])
             self._versions.append(old)
             self._used = False
@@ -308,7 +310,7 @@ def linked(
             constants = True
         else:
             operands, labels = _flattened(operands, labels)
-            for inner in nodes_in(operands):
+            for inner in [item for item in operands if isinstance(item, Node)]:
                 needed = needed or inner.requires_grad
                 inner._used = True
             constants = True

@@ -17,10 +17,12 @@ from collections.abc import (
     MutableMapping,
     MutableSequence,
     MutableSet,
+    Sequence,
+    Sized,
 )
 from functools import partial
 from types import BuiltinMethodType, MethodType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from trace_bridge.graph import context
 
@@ -31,10 +33,14 @@ _METHODS = (BuiltinMethodType, MethodType)
 _MUTABLE = (MutableSequence, MutableMapping, MutableSet)
 _IN_PLACE = (  # of containers and arrays
     "add", "append", "appendleft", "clear", "difference_update", "discard", "extend", "extendleft",
-    "fill", "insert", "intersection_update", "itemset", "partition", "pop", "popitem", "popleft",
-    "put", "remove", "resize", "reverse", "rotate", "setdefault", "sort",
-    "symmetric_difference_update", "update",
+    "fill", "frombytes", "fromlist", "insert", "intersection_update", "itemset", "move_to_end",
+    "partition", "pop", "popitem", "popleft", "put", "remove", "resize", "reverse", "rotate",
+    "setdefault", "sort", "subtract", "symmetric_difference_update", "update",
 )  # fmt: skip
+
+
+# numpy's functions that write to their first argument
+_WRITING = ("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask")
 
 
 class LostEdgeWarning(UserWarning):
@@ -136,16 +142,25 @@ class Operators:
 
     def __iter__(self) -> Iterator[Node]:
         data = self.read()
-        if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
-            if not isinstance(data, Mapping):
-                return (self[index] for index in range(len(data)))  # pyright: ignore[reportArgumentType]
-            return (self.derive("key", _second, self, key) for key in data)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        items = cast("Iterable[object]", data)  # or the TypeError is right
-        return (self.derive("element", _second, self, item) for item in items)
+        if _is_sequence(data):
+            return _in_turn(self, len(data))
+        return self._each(iter(cast("Iterable[object]", data)))  # or the TypeError is right
+
+    def __reversed__(self) -> Iterator[Node]:
+        data = self.read()
+        if _is_sequence(data):
+            return (self[index] for index in range(len(data) - 1, -1, -1))
+        return self._each(reversed(cast("Any", data)))
+
+    def _each(self, items: Iterator[object]) -> Iterator[Node]:
+        op = "key" if isinstance(self.peek(), Mapping) else "element"
+        return (self.derive(op, _second, self, item) for item in items)
 
     def __contains__(self, item: object) -> bool:
         if isinstance(item, Operators):
             item = item.read()
+        elif isinstance(item, (tuple, list, frozenset)):  # may hold nodes
+            return bool(self.derive("contains", operator.contains, self, item))
         return item in self.read()  # pyright: ignore[reportOperatorIssue] unsupported data raises TypeError as it should
 
     def __len__(self) -> int:
@@ -190,18 +205,47 @@ class Operators:
     def __array__(self, dtype: object = None, copy: object = None) -> object:
         return sys.modules["numpy"].asarray(self._taken("numpy.asarray()"), dtype=dtype)
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: object, **named: object) -> Node:
-        return self.derive(ufunc.__name__, getattr(ufunc, method), *inputs, **named)
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: object, **named: object) -> object:
+        function = getattr(ufunc, method)
+        if method == "at":  # writes to its first argument
+            return _written(f"{ufunc.__name__}.at", function, inputs, named)
+        return self.derive(ufunc.__name__, function, *inputs, **named)
 
     def __array_function__(
         self, function: Callable[..., object], _types: object, args: Iterable[object],
         kwargs: Mapping[str, object],
-    ) -> Node:  # fmt: skip
+    ) -> object:  # fmt: skip
+        if function.__name__ in _WRITING:
+            return _written(function.__name__, function, args, kwargs)
         return self.derive(function.__name__, function, *args, **kwargs)
+
+
+def _written(
+    op: str, function: Callable[..., object], args: Iterable[object], named: Mapping[str, object]
+) -> object:
+    def plain(item: object) -> object:
+        return item._taken(op) if isinstance(item, Operators) else item  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] one of us
+
+    written, *rest = args
+    if isinstance(written, Operators):
+        return written.change(op, function, *rest, **named)
+    return function(written, *map(plain, rest), **{name: plain(named[name]) for name in named})
 
 
 def _second(_container: object, value: object) -> object:
     return value
+
+
+def _is_sequence(data: object) -> TypeGuard[Sized]:
+    # having items by number: many classes that have __getitem__ and a length go by keys
+    return isinstance(data, Sequence) or type(data).__module__ == "numpy"
+
+
+def _in_turn(node: Operators, length: int) -> Iterator[Node]:
+    index = 0
+    while index < length:
+        yield node[index]
+        index, length = index + 1, len(cast("Sized", node.peek()))  # it may have changed meanwhile
 
 
 class Attributes(Operators):
@@ -214,8 +258,8 @@ class Attributes(Operators):
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        # protocols are looked up by name: do not pretend to have them
-        if name[:2] == "__":
+        # protocols are looked up by name: do not pretend to have them; and slots may be empty
+        if name[:2] == "__" or name in ("_used", "_versions"):
             raise AttributeError(name)
         return _attribute(self, name)
 

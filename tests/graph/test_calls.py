@@ -124,6 +124,63 @@ def test_errors_go_into_a_generator_and_come_out_of_it():
     assert closed == ["key"]
 
 
+def test_what_a_generator_does_when_it_is_closed_is_part_of_the_call():
+    p, seen = node("p", trainable=True), []
+
+    @bundle
+    def items():
+        try:
+            yield 1
+        finally:
+            seen.append(f"{p}")  # would warn outside
+            raise KeyError(seen[0])
+
+    stream = items()
+    next(stream)
+    with pytest.raises(KeyError) as caught:
+        stream.close()
+    assert reached(caught.value.node) == {p}
+
+
+async def test_also_if_it_is_asynchronous():
+    p, seen = node("p", trainable=True), []
+
+    @bundle
+    async def items():
+        try:
+            yield 1
+        finally:
+            seen.append(f"{p}")
+            raise KeyError(seen[0])
+
+    @bundle
+    async def waiting():
+        try:
+            await asyncio.sleep(0)
+        finally:
+            seen.append(f"{p}")
+
+    stream, call = items(), waiting()
+    await anext(stream)
+    with pytest.raises(KeyError) as caught:
+        await stream.aclose()
+    assert reached(caught.value.node) == {p}
+    call.send(None)
+    call.close()
+    assert seen == ["p", "p"]
+
+
+async def test_a_stream_may_be_closed_after_what_it_streams():
+    async def items():
+        yield 1
+
+    source = items()
+    stream = bundle(lambda: source)()
+    assert (await anext(stream)).data == 1
+    await source.aclose()
+    await stream.aclose()
+
+
 def test_a_generator_can_be_closed():
     closed = []
 
@@ -595,6 +652,7 @@ def test_a_loop_may_send_results_into_a_call():
         lambda p: map(lambda number: number + p.data, [1, 2]),  # noqa: C417 (it is the point)
         lambda p: filter(lambda number: number > p.data, [10, 11, 12]),
         lambda p: zip([1, 2], (p.data for _ in range(2)), strict=True),
+        lambda p: enumerate(p.data for _ in range(2)),
         lambda p: itertools.starmap(lambda one, other: one + other + p.data, [(1, 2)]),
     ],
 )

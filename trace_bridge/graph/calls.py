@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trace_bridge.graph.bundle import Operator
 
 _SHORT = 4  # characters; a text below this stands in many values by chance
-_LAZY = frozenset({map, filter, zip})  # what they read, they read when somebody iterates
+_LAZY = frozenset({map, filter, zip, enumerate})  # what they read, they read when somebody iterates
 
 
 class Running(ABC):
@@ -102,9 +102,6 @@ class Running(ABC):
                 self.leave()
             try:
                 sent = yield self.result(item)
-            except GeneratorExit:
-                source.close()
-                raise
             except BaseException as thrown:  # noqa: BLE001 (the generator decides what becomes of it)
                 resume = partial(source.throw, thrown)
             else:
@@ -125,8 +122,11 @@ class Running(ABC):
                 self.fail(error)
             try:
                 sent = yield self.result(item)
-            except GeneratorExit:
-                await source.aclose()
+            except GeneratorExit:  # not thrown in: the loop may have closed the source already
+                try:
+                    await _Stepwise(self, source.aclose())
+                except Exception as error:  # noqa: BLE001 (it is raised again)
+                    self.fail(error)
                 raise
             except BaseException as thrown:  # noqa: BLE001 (as above)
                 resume = partial(source.athrow, thrown)
@@ -159,9 +159,6 @@ class _Stepwise:
                 self.call.leave()
             try:
                 sent = yield waits_for
-            except GeneratorExit:
-                steps.close()
-                raise
             except BaseException as thrown:  # noqa: BLE001 (it decides what becomes of it)
                 resume = partial(steps.throw, thrown)
             else:  # asyncio sends nothing, and its futures take nothing; other loops send results
@@ -185,7 +182,8 @@ class OperatorCall(Running):
     def result(self, output: object) -> Node:
         """The node of what the function returned or yielded."""
         if type(output) not in ATOMS:
-            for node in nodes_in(output):
+            # in a container, or an attribute of an object
+            for node in (*nodes_in(output), *nodes_in(getattr(output, "__dict__", None))):
                 self.scope.note(node)
             output = unwrap(output)
         return self._node(output)
@@ -223,7 +221,7 @@ class OperatorCall(Running):
 
     def _find(self, forward: context.ForwardScope, found: dict[Node, Edge]) -> None:
         """Which texts that the forward took out of nodes (by f-strings) went into arguments."""
-        strings = [text for item in self.operands for text in _strings(item)]
+        strings = [text for item in self.operands for text in _strings(item, set())]
         for node in list(forward):
             text = node.peek()
             if isinstance(text, str) and len(text) >= _SHORT and any(text in s for s in strings):
@@ -276,14 +274,14 @@ def _run_through(items: Iterable[object]) -> Generator[object]:
     yield from items
 
 
-def _strings(value: object, inside: tuple[int, ...] = ()) -> Iterator[str]:
+def _strings(value: object, seen: set[int]) -> Iterator[str]:
     """The texts in ``value``, at any depth of list, tuple and dict."""
     if isinstance(value, str):
         yield value
-    if not isinstance(value, (list, tuple, Mapping)) or id(cast("object", value)) in inside:
+    if not isinstance(value, (list, tuple, Mapping)) or id(cast("object", value)) in seen:
         return
-    inside = (*inside, id(cast("object", value)))
+    seen.add(id(cast("object", value)))
     mapping = cast("Mapping[object, object]", value)
     items = mapping.values() if isinstance(value, Mapping) else cast("list[object]", value)
     for item in items:
-        yield from _strings(item, inside)
+        yield from _strings(item, seen)

@@ -1,12 +1,14 @@
 import asyncio
 import contextvars
 import copy
+import dataclasses
 import functools
 import gc
 import inspect
 import pickle
 import sys
 import threading
+import types
 import typing
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -364,6 +366,22 @@ class Slotted(Exception):
         self.inner = inner
 
 
+@dataclasses.dataclass(frozen=True)
+class Frozen(Exception):
+    code: int
+
+
+class Final(Exception):
+    def __init_subclass__(cls):
+        raise RuntimeError("is final")
+
+
+class WithNode(Exception):
+    @property
+    def node(self):
+        return 5
+
+
 def provoke(expression):
     try:
         eval(expression)  # noqa: S307 (the errors that Python itself raises)
@@ -378,6 +396,8 @@ ERRORS = [
     Odd(code=7, detail="odd"),
     OddNew(code=7),
     Slotted([1]),
+    Frozen(7),
+    Final("f"),
     FileNotFoundError(2, "No such file", "/nowhere"),
     UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
     StopIteration(5),
@@ -419,6 +439,43 @@ def test_the_raised_error_is_like_the_original(original):
         f"({type(original).__name__}) {original}\ndef fail():\n"
         f"    raise original  # <-- {type(original).__name__}"
     )
+
+
+def test_an_error_of_a_class_with_a_node_of_its_own_has_ours():
+    @bundle
+    def fail():
+        raise WithNode
+
+    with pytest.raises(WithNode) as caught:
+        fail()
+    assert caught.value.node.op == "fail"
+
+
+def test_an_error_of_a_frozen_attrs_class():
+    attrs = pytest.importorskip("attrs")
+    error = attrs.make_class("Error", ["code"], bases=(Exception,), frozen=True)
+
+    @bundle
+    def fail():
+        raise error(7)
+
+    with pytest.raises(error) as caught:
+        fail()
+    assert (caught.value.code, caught.value.node.op) == (7, "fail")
+
+
+def test_an_error_that_fails_to_give_its_text_is_still_caught():
+    class Speechless(Exception):
+        def __str__(self):
+            return self.args[0]  # no text
+
+    @bundle
+    def fail():
+        raise Speechless(7)
+
+    with pytest.raises(Speechless) as caught:
+        fail()
+    assert caught.value.node.peek().startswith("(Speechless) <no message: TypeError in its __str__")
 
 
 def test_groups_can_still_be_split():
@@ -657,6 +714,35 @@ def test_a_method_added_to_a_class_later():
     assert Late().say("x").peek() == "late: x"
 
 
+def test_methods_added_later_do_not_meet():
+    class Late:
+        pass
+
+    Late.one, Late.two = bundle(lambda self: 1), bundle(lambda self: 2)
+    late = Late()
+    assert (late.one().data, late.two().data) == (1, 2)
+    assert late.one is late.one
+
+
+def test_a_class_may_be_called_like_the_class_that_it_derives_from():
+    def derived(base, text):
+        class Agent(base):
+            @bundle(trainable=True)
+            def say(self):
+                return text + super().say().data
+
+        return Agent
+
+    class Last:
+        def say(self):
+            return node(".")
+
+    agent = derived(derived(derived(Last, "a"), "b"), "c")()
+    for _ in range(2):
+        assert agent.say().data == "cba."
+    assert len(reached(agent.say())) == 3
+
+
 def test_an_instance_is_freed():
     a = Agent("a")
     assert a.act("x").peek()
@@ -765,6 +851,21 @@ def test_a_bound_method_is_pickled_with_its_instance():
     assert pickle.loads(pickle.dumps(kinds)).method(2).data == 4  # noqa: S301
 
 
+class Trained:
+    @bundle(trainable=True, unsafe=True)
+    def act(self, x):
+        return x
+
+
+def test_a_trained_instance_is_pickled_with_its_source():
+    trained, other = Trained(), Trained()
+    trained.act.parameter.set("def act(self, x):\n    return x + 1\n")
+    for again in pickle.loads(pickle.dumps([trained, trained.act])):  # noqa: S301
+        assert getattr(again, "act", again)(1).data == 2
+    assert pickle.loads(pickle.dumps(other)).act(1).data == 1  # noqa: S301
+    assert other.act(1).data == 1
+
+
 def test_a_deep_copy_of_a_trainable_function_has_a_source_of_its_own():
     other = copy.deepcopy(shown)
     other.parameter.set("def shown(a: int, b: str = 'x') -> str:\n    return ''\n")
@@ -796,6 +897,77 @@ def test_recursion():
     made = factorial(p)
     assert made.data == 120
     assert reached(made) == (p,)
+
+
+def test_a_partial_looks_like_the_function_that_it_calls():
+    async def scaled(by: int, x: int) -> int:
+        """Scale."""
+        return by * x
+
+    double = functools.partial(scaled, 2)
+    operator = bundle(double)
+    assert (operator.__name__, operator.__doc__) == ("scaled", "Scale.")
+    assert inspect.iscoroutinefunction(operator)
+    assert inspect.signature(operator) == inspect.signature(double)
+    assert operator.__wrapped__ is double
+    assert operator.description == "Scale."
+
+
+def test_objects_and_classes_have_names():
+    class Larger:
+        """Take the larger one."""
+
+        def __init__(self, than=1):
+            self.than = than
+
+        def __call__(self, value):
+            return max(self.than, value)
+
+        def parameters(self):
+            return "its own"
+
+    operator = bundle(Larger())
+    assert (operator.__name__, operator.__doc__) == ("Larger", "Take the larger one.")
+    assert bundle(Larger).parameters() == []
+    with pytest.raises(pickle.PicklingError):
+        pickle.dumps(operator)
+
+
+def test_what_an_object_holds_is_what_it_depends_on():
+    p = node("x", trainable=True)
+
+    class Answer:
+        def __init__(self):
+            self.parts = [joined(p, "r")]
+
+    for kind in (Answer, lambda: types.SimpleNamespace(text=p)):
+        assert reached(bundle(lambda kind=kind: kind())()) == (p,)
+
+
+def test_nodes_for_defaults_are_passed_as_if_they_were_given():
+    p, q = node("p", trainable=True), node("q", trainable=True)
+
+    @bundle
+    def ask(question, prompt=p, *more, tools=[q], last=None):  # noqa: B006 (it is not written to)
+        return question, prompt, more, tools, last
+
+    for made, expected, parents, labels in [
+        (ask(1), (1, "p", (), ["q"], None), [1, "p", "q"], ("question", "prompt", "tools")),
+        (ask(1, p, q), (1, "p", ("q",), ["q"], None), [1, "p", "q", "q"], None),
+        (ask(1, tools=[p]), (1, "p", (), ["p"], None), [1, "p", "p"], None),
+        (ask(prompt=q, question=1), (1, "q", (), ["q"], None), ["q", 1, "q"], None),
+    ]:
+        assert made.data == expected
+        assert [parent.data for parent in made.parents] == parents
+        assert labels in (None, made.labels)
+    assert reached(bundle(lambda prompt=p, /: str(prompt))()) == (p,)  # a read
+
+    class Asking:
+        @bundle
+        def ask(self, prompt=p):
+            return prompt
+
+    assert Asking().ask().labels == ("prompt",)
 
 
 def test_types_stay_visible_to_who_builds_tools():

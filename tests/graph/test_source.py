@@ -207,6 +207,32 @@ async def test_a_runner_may_answer_for_a_coroutine_function():
         code_runner.reset(token)
 
 
+class Listing(Runner):
+    def run(self, source, name, args, kwargs):
+        return [*args, "from the sandbox"]
+
+
+async def test_a_runner_may_answer_for_a_generator():
+    @bundle(trainable=True)
+    def items(value):
+        yield value
+
+    @bundle(trainable=True)
+    async def later(value):
+        yield value
+
+    for operator in (items, later):
+        operator.parameter.set(operator.parameter.base.replace("value\n", "value + 1\n"))
+    token = code_runner.set(Listing())
+    try:
+        made = items(3), later(3)
+        found = [list(made[0]), [item async for item in made[1]]]
+    finally:
+        code_runner.reset(token)
+    assert inspect.isgenerator(made[0])
+    assert [[item.data for item in stream] for stream in found] == [[3, "from the sandbox"]] * 2
+
+
 def test_a_revised_function_is_the_very_one_until_its_source_changes():
     assert revised(scaled, source_of(scaled)) is scaled
     assert revised(scaled, CHANGED, unsafe=True)(1) == FACTOR + 100
@@ -358,6 +384,18 @@ def test_private_names_and_super_mean_the_class_of_the_original():
         "def act(self):\n    return self.__hidden + super().act() + __class__.__name__\n"
     )
     assert private.act().peek() == "secretbasePrivate"
+
+
+class Plain(Base):
+    @bundle(trainable=True, unsafe=True)
+    def act(self):
+        return "plain"
+
+
+def test_changed_code_may_be_the_first_to_use_super():
+    plain = Plain()
+    plain.act.parameter.set("def act(self):\n    return super().act() + __class__.__name__\n")
+    assert plain.act().peek() == "basePlain"
 
 
 def test_annotations_and_defaults_of_changed_code_are_not_evaluated():

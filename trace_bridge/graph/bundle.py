@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from trace_bridge.graph.calls import OperatorCall
-from trace_bridge.graph.containers import ATOMS, unwrap
+from trace_bridge.graph.containers import ATOMS, nodes_in, unwrap
 from trace_bridge.graph.context import UNTRACED, ForwardScope, Scope, scope
 from trace_bridge.graph.node import Node, linked
 from trace_bridge.graph.parameter import Parameter
@@ -24,17 +25,20 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _WRITABLE = frozenset((list, dict, set))
 _KEPT = 64  # changed sources that an operator keeps compiled
 # each call of an operator asks these: bound once, they are found faster
 _scope, _enter, _leave = scope.get, scope.set, scope.reset
 _FUNCTION_LIKE = ("__code__", "__defaults__", "__kwdefaults__")
+_number = itertools.count(1)
 
 
-def _name_of(function: Callable[..., object]) -> str:
-    if isinstance(function, functools.partial):
-        return _name_of(function.func)
-    return getattr(function, "__name__", type(function).__name__)
+def _named(function: Callable[..., object]) -> Callable[..., object]:
+    """What has the name and the documentation of ``function``."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
 
 
 def _refusal(source: str, free: Sequence[str], value: object) -> str | None:
@@ -56,8 +60,9 @@ class Operator(Generic[_P, _R]):
 
     # What every call reads is found faster in slots; the rest is what functions have, too.
     __slots__ = (
-        "__dict__", "__weakref__", "_key", "_kind", "_labels", "_rebuilt", "_source", "_unsafe",
-        "arguments", "description", "function", "is_coroutine", "op", "owner", "parameter",
+        "__dict__", "__weakref__", "_class", "_key", "_kind", "_labels", "_rebuilt", "_source",
+        "_unsafe", "arguments", "description", "function", "is_coroutine", "op", "owner",
+        "parameter",
     )  # fmt: skip
 
     def __init__(
@@ -67,20 +72,27 @@ class Operator(Generic[_P, _R]):
         self._kind = type(function)
         if isinstance(function, (staticmethod, classmethod)):
             function = cast("Callable[_P, _R]", function.__func__)
-        functools.update_wrapper(self, function)
+        named = _named(function)
+        self.op: str = getattr(named, "__name__", type(named).__name__)
+        # what a class holds is for its instances
+        functools.update_wrapper(
+            self, named, updated=() if inspect.isclass(named) else ("__dict__",)
+        )
+        vars(self)["__wrapped__"] = self.function = function
+        for name in ("__name__", "__qualname__"):  # objects have none
+            vars(self).setdefault(name, self.op)
         for attribute in _FUNCTION_LIKE:  # by these, inspect knows coroutine functions
-            if hasattr(function, attribute):
-                setattr(self, attribute, getattr(function, attribute))
-        self.function = function
-        self.op = _name_of(function)
-        self.description = description or inspect.getdoc(function) or ""
+            if hasattr(named, attribute):
+                setattr(self, attribute, getattr(named, attribute))
+        self.description = description or inspect.getdoc(named) or ""
         self.owner: object = None
         self.arguments = _arguments_of(function)
         self.is_coroutine = inspect.iscoroutinefunction(function)
         self._labels: dict[int | tuple[int | str, ...], tuple[str, ...]] = {}
         self._unsafe = unsafe
         self._rebuilt: dict[str, Callable[..., Any]] = {}
-        self._key = f"<{self.op}>"
+        self._key = f"<{self.op} {next(_number)}>"
+        self._class: type | None = None
         self._source = source_of(function) if trainable else ""
         self.parameter = self._trainable_source() if trainable else None
         self._show_call()
@@ -92,14 +104,10 @@ class Operator(Generic[_P, _R]):
             return self(*args, **kwargs)
 
         try:
-            inspect.signature(self.function)
+            signature = inspect.signature(self.function).replace(parameters=self.arguments)
         except ValueError:  # some builtins have none
             return
         functools.update_wrapper(call, self.function)
-        returns = getattr(self.function, "__annotations__", {}).get(
-            "return", inspect.Signature.empty
-        )
-        signature = inspect.Signature(self.arguments, return_annotation=returns)
         vars(call)["__signature__"] = vars(self)["__signature__"] = signature
         vars(self)["__call__"] = call
 
@@ -112,7 +120,10 @@ class Operator(Generic[_P, _R]):
         )  # fmt: skip
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._key = f"<{owner.__qualname__}.{name}>"  # no attribute of the user's has such a name
+        # no attribute of the user's has such a name; a class may be called like its base
+        alike = sum(base.__qualname__ == owner.__qualname__ for base in owner.__mro__)
+        self._key = f"{'<' * alike}{owner.__qualname__}.{name}>"
+        self._class = owner
 
     def __get__(self, instance: object, owner: type | None = None) -> Operator[..., _R]:
         # a method: bound once per instance, with a parameter of its own
@@ -143,7 +154,7 @@ class Operator(Generic[_P, _R]):
     def __copy__(self) -> Operator[_P, _R]:
         made = object.__new__(type(self))
         vars(made).update(vars(self))
-        for name in self.__slots__:
+        for name in Operator.__slots__:
             if not name.startswith("__"):
                 setattr(made, name, getattr(self, name))
         made._show_call()
@@ -158,9 +169,15 @@ class Operator(Generic[_P, _R]):
 
     def __reduce__(self) -> str | tuple[object, ...]:
         # by reference, as functions are
-        if self.owner is not None:
-            return getattr, (self.owner, vars(self)["__name__"])
-        return vars(self)["__qualname__"]
+        if self.owner is None:
+            return vars(self)["__qualname__"]
+        kept = getattr(self.owner, "__dict__", {}).get(self._key) is self
+        source = self.parameter.base if kept and self.parameter is not None else self._source
+        changed = None if source == self._source else source
+        return getattr, (self.owner, vars(self)["__name__"]), changed
+
+    def __setstate__(self, source: str) -> None:
+        cast("Parameter", self.parameter).set(source)
 
     def adopt(self, function: Callable[..., Any]) -> None:
         """Make ``function`` the user's own source of this trainable one.
@@ -256,12 +273,25 @@ class Operator(Generic[_P, _R]):
         if source == self._source:
             return self.function
         if self._unsafe:
-            function = rebuild(self.function, source)
+            function = rebuild(self.function, source, self._class)
             if len(self._rebuilt) >= _KEPT:  # the oldest goes
                 self._rebuilt.pop(list(self._rebuilt)[0], None)  # noqa: RUF015 (others may add meanwhile)
             self._rebuilt[source] = function
             return function
         return caged(self.function, source, "bundle(trainable=True, unsafe=True)")
+
+
+class _WithDefaults(Operator[_P, _R]):
+    """An operator with nodes for defaults: they are passed as if the caller had given them."""
+
+    __slots__ = ()
+
+    def __call__(self, /, *args: _P.args, **kwargs: _P.kwargs) -> Node:
+        for index, item in enumerate(self.arguments):
+            given = index < len(args) and item.kind in _POSITIONAL
+            if item.kind in _BY_NAME and not given and nodes_in(item.default):
+                kwargs.setdefault(item.name, item.default)
+        return super().__call__(*args, **kwargs)
 
 
 @overload
@@ -278,7 +308,8 @@ def bundle(
 
     Args:
         function: the function, when used without parentheses.
-        trainable: make the function's source a parameter that an optimizer may change.
+        trainable: make the function's source a parameter that an optimizer may change. Changed
+            code goes without the decorators below this one.
         description: what the operation does, for a model to read; the docstring by default.
         unsafe: run a *changed* source in this process. Without it a changed source runs through
             the configured ``CodeRunner``, and calling it without one is an error.
@@ -288,6 +319,9 @@ def bundle(
     """
 
     def wrap(wrapped: Callable[_P, _R]) -> Operator[_P, _R]:
-        return Operator(wrapped, trainable=trainable, description=description, unsafe=unsafe)
+        made = Operator(wrapped, trainable=trainable, description=description, unsafe=unsafe)
+        if nodes_in([item.default for item in made.arguments]):
+            made.__class__ = _WithDefaults
+        return made
 
     return wrap if function is None else wrap(function)

@@ -13,11 +13,19 @@ import tokenize
 import traceback
 import types
 import weakref
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextvars import ContextVar
 from typing import Any, Protocol, cast
 
-from trace_bridge.graph.errors import ExecutionError
+from trace_bridge.graph.errors import ExecutionError, message_of
 
 
 class CodeRunner(Protocol):
@@ -26,7 +34,11 @@ class CodeRunner(Protocol):
     def run(
         self, source: str, name: str, args: Sequence[object], kwargs: Mapping[str, object]
     ) -> object:
-        """Call the function ``name`` that ``source`` defines; its exceptions propagate."""
+        """Call the function ``name`` that ``source`` defines; its exceptions propagate.
+
+        What a coroutine function returns may be awaitable; a generator's items may come as any
+        iterable.
+        """
         ...
 
 
@@ -112,13 +124,15 @@ def other_signature(
     return f"must define {wanted.name}({ast.unparse(wanted.args)})"
 
 
-def rebuild(original: Callable[..., Any], source: str) -> Callable[..., Any]:
+def rebuild(
+    original: Callable[..., Any], source: str, defined_in: type | None = None
+) -> Callable[..., Any]:
     """``source`` as a function with the globals and the live closure of ``original``.
 
     It is compiled inside two functions. The outer one gives the names that the original closes
     over, so that the compiler makes free variables of them; their cells are then the original's.
     The inner one holds what ``source`` defines besides. A class between them makes the compiler
-    treat private names (``self.__x``) as in the original's class.
+    treat private names (``self.__x``) as in the original's class, which ``super()`` means, too.
     """
     function = inspect.unwrap(original)
     name, code, owner = function.__name__, function.__code__, _class_of(function)
@@ -131,7 +145,8 @@ def rebuild(original: Callable[..., Any], source: str) -> Callable[..., Any]:
     file = f"<trained {name} {next(_number)}>"
     compiled = compile(frame, file, "exec", _ANNOTATIONS, dont_inherit=True)
     build = _inner(_inner(_inner(compiled, "outer"), owner), "build")
-    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+    cells = {} if defined_in is None else {"__class__": types.CellType(defined_in)}
+    cells |= zip(code.co_freevars, function.__closure__ or (), strict=True)
     closure = tuple(cells.get(variable) or types.CellType() for variable in build.co_freevars)
     made = types.FunctionType(build, function.__globals__, closure=closure)()
     # as attrs does: tracebacks and pdb show the generated lines, for as long as there are any
@@ -183,7 +198,21 @@ def caged(function: Callable[..., Any], source: str, remedy: str) -> Callable[..
         result = call(args, kwargs)
         return await cast("Awaitable[object]", result) if inspect.isawaitable(result) else result
 
-    return arun if inspect.iscoroutinefunction(function) else run
+    @functools.wraps(function)
+    def stream(*args: object, **kwargs: object) -> Iterator[object]:
+        yield from cast("Iterable[object]", call(args, kwargs))
+
+    @functools.wraps(function)
+    async def astream(*args: object, **kwargs: object) -> AsyncIterator[object]:
+        for item in cast("Iterable[object]", call(args, kwargs)):
+            yield item
+
+    plain = inspect.unwrap(function)
+    if inspect.iscoroutinefunction(function):
+        return arun
+    if inspect.isasyncgenfunction(plain):
+        return astream
+    return stream if inspect.isgeneratorfunction(plain) else run
 
 
 def _framed(free: Sequence[str], definition: str) -> tuple[ast.Module, list[ast.stmt]]:
@@ -221,7 +250,11 @@ def _inner(code: types.CodeType, name: str) -> types.CodeType:
 def described(error: Exception, function: Callable[..., Any]) -> str:
     """An error as text: ``(KeyError) 'x'``, and the function's source with that line marked."""
     cause = error.original if isinstance(error, ExecutionError) else type(error)
-    return f"({cause.__name__}) {error}\n{_failing_lines(error, cause, function)}".rstrip("\n")
+    return (
+        f"({cause.__name__}) {message_of(error)}\n{_failing_lines(error, cause, function)}".rstrip(
+            "\n"
+        )
+    )
 
 
 def _failing_lines(

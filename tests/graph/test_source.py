@@ -457,6 +457,29 @@ def test_the_deepest_failing_line_of_a_recursion_is_marked():
     assert "raise KeyError(n)  # <-- KeyError" in caught.value.node.peek()
 
 
+class Client:
+    def invoke(self, text):
+        raise KeyError(text)
+
+
+class Calling:
+    @bundle
+    def invoke(self, text):
+        return Client().invoke(text)
+
+    def __call__(self, text):
+        return text.missing
+
+
+def test_the_marked_line_is_that_of_the_function_itself():
+    with pytest.raises(KeyError) as caught:
+        Calling().invoke("x")
+    assert caught.value.node.peek().endswith("return Client().invoke(text)  # <-- KeyError")
+    with pytest.raises(AttributeError) as caught:
+        bundle(Calling())("x")
+    assert caught.value.node.peek().endswith("return text.missing  # <-- AttributeError")
+
+
 @pytest.mark.parametrize(
     "function",
     [len, functools.partial(len), eval("lambda x: x.missing")],  # noqa: S307 (without a source)

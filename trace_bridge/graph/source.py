@@ -263,12 +263,16 @@ def _failing_lines(
     """Empty if the function has no source, or was never entered (wrong arguments)."""
     while isinstance(function, functools.partial):
         function = function.func
-    name = getattr(inspect.unwrap(function), "__name__", "")
-    found = [
-        (frame.f_code, line)
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_code.co_name == name
-        and not frame.f_globals.get("__name__", "").startswith("trace_bridge.graph.")
+    if not hasattr(function, "__name__"):  # an object: its class has what runs
+        function = type(function).__call__
+    function = inspect.unwrap(function)
+    own = getattr(function, "__code__", None)
+    ran = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    # what it calls may have the same name
+    found = [(code, line) for code, line in ran if code is own] or [
+        (code, line)
+        for code, line in ran
+        if code.co_name == function.__name__ and code.co_filename.startswith("<trained ")
     ]
     if not found:
         return ""

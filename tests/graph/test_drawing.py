@@ -1,6 +1,7 @@
 """Drawings, read back by a parser that knows only what we may write."""
 
 import html
+import random
 import re
 import shutil
 import subprocess
@@ -24,7 +25,7 @@ from trace_bridge.graph.drawing import nearest
 
 # ------------------------------------------------------------------ a strict parser
 
-_LABEL = r'"([^"`\\<>&%\[\]{}]*(?:<br/>[^"`\\<>&%\[\]{}]*)*)"'
+_LABEL = r'"([^"`\\<>&%$\[\]{}]*(?:<br/>[^"`\\<>&%$\[\]{}]*)*)"'
 _BRACKETS = [("{{", "}}"), ("([", "])"), ("[[", "]]"), ("(", ")"), ("[", "]")]
 _SHAPE = "|".join(re.escape(a) + _LABEL + re.escape(b) for a, b in _BRACKETS)
 _BOX = re.compile(rf" {{4}}(n\d+)(?:{_SHAPE}):::(parameter|input|step|output|folded)")
@@ -37,6 +38,7 @@ def parse_mermaid(text):
     """Boxes (look, lines) by identifier, and arrows (from, to, line, label)."""
     first, *rest = text.split("\n")
     assert first == "flowchart TD"
+    assert ":fa-" not in text  # an icon
     boxes, arrows, classes = {}, [], set()
     for line in rest:
         if found := _BOX.fullmatch(line):
@@ -128,6 +130,7 @@ NASTY = [
     'say "hi"', "end", "a]b)c}d", "<b>&amp;</b>", "1. first", "- item", "`code`", "%%{init}%%",
     "#quot; #35;", "line\nend", "back\\slash \\n", "http://x.y", "*bold* _it_", "äöü 🎉 漢字",
     "\x00\ud800\u2028", "style: #a;", "---", "[link](url)", "www.x.org a@b.c", "",
+    "costs $$x^{$$", "a fa:fa-bolt",
 ]  # fmt: skip
 
 
@@ -284,6 +287,72 @@ def test_a_minibatch_keeps_its_runs_apart():
     ]
     assert len(folded) == 4
     assert len(boxes) < 100
+
+
+def used_together(count, number, each):
+    """``number`` answers, each made with some of ``count`` parameters."""
+    rng = random.Random(0)
+    parameters = [Parameter("x", f"p{at}") for at in range(count)]
+    samples = [rng.sample(parameters, each) for _ in range(number)]
+    return [
+        Node("x", "ask", [Edge(item, "", Evidence.ARGUMENT) for item in sample])
+        for sample in samples
+    ]
+
+
+def conversation(turns):
+    messages = [Parameter("x", "p")]
+    for _ in range(turns):
+        edges = [Edge(message, "messages", Evidence.ARGUMENT) for message in messages]
+        messages.append(Node("x", "chat", edges))
+    return messages[-1:]
+
+
+def long_texts(count):
+    end = Parameter("<" * 99, "p")
+    for _ in range(count):
+        end = Node("<" * 99, "<" * 99, [Edge(end, "<" * 99, Evidence.ARGUMENT)], name="<" * 99)
+    return [end]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "boxes"),
+    [
+        (used_together(200, 200, 5), 200),
+        (used_together(39, 200, 3), 200),
+        (used_together(200, 64, 8), 200),
+        (used_together(30, 30, 30), 2),
+        (conversation(41), 40),
+        (conversation(300), 100),
+        (long_texts(90), 60),
+    ],
+)
+def test_no_drawing_is_more_than_mermaid_draws_unless_told_to(outputs, boxes):
+    graph = subgraph({output: Feedback("?") for output in outputs})
+    drawn = drawing.picture(graph)
+    assert len(drawn.boxes) <= boxes
+    assert len(drawn.arrows) <= 500  # maxEdges
+    assert len(graph.mermaid()) <= 50_000  # maxTextSize
+    parse_mermaid(graph.mermaid())
+
+
+@given(graphs(), st.integers(1, 5))
+def test_graphs_that_are_folded_again_lose_no_connection(graph, folded):
+    places = drawing._places(graph, folded)
+    order = list(dict.fromkeys(places))
+    box_of = {item: f"n{order.index(at)}" for item, at in zip(graph.nodes, places, strict=True)}
+    _, arrows = parse_mermaid(drawing._drawn(graph, places).mermaid())
+    for parameter, outputs in connected(graph).items():
+        there = reached(arrows, [box_of[parameter]])
+        assert {box_of[output] for output in outputs} <= there
+
+
+def test_very_many_edges_between_two_nodes():
+    p = Parameter("x", "p")
+    edges = [Edge(p, f"argument {number}", Evidence.ARGUMENT) for number in range(100_000)]
+    graph = Node("y", "op", edges).backward("?")
+    [(_, _, _, label)] = parse_mermaid(graph.mermaid())[1]  # quadratic, this would not come back
+    assert label.startswith("argument 0, argument 1")
 
 
 def test_more_ends_than_are_kept_apart_still_show_every_connection(monkeypatch):

@@ -1,13 +1,15 @@
 """Graphs for people to look at, and what is shown where there is no room for all of it.
 
 Large graphs are folded so that an output still hangs on exactly the parameters that it hangs on
-in truth. All of it takes time in proportion to nodes, edges and what is shown.
+in truth, unless that would still be more than mermaid draws: then parameters, outputs and steps
+share boxes, and no connection is lost, but some are shown that are none. All of it takes time in
+proportion to nodes, edges and what is shown.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trace_bridge.graph.backward import Subgraph
@@ -19,6 +21,9 @@ _WHOLE = 100  # nodes: larger graphs are folded
 _KEPT = 60  # nodes of a folded graph that are drawn because they are near to its ends
 _ENDS = 40  # parameters, or outputs: if there are more, those that are connected alike are one box
 _BITS = 256  # classes of parameters or outputs that are kept apart; the rest are taken as one
+_COARSEST = 5  # times that a graph is folded again, each time to half of these three
+_ARROWS = 500  # that mermaid draws, unless it is told otherwise
+_TEXT = 50_000  # characters that it reads
 _SHORT = 60  # characters of a value
 _SECONDS = 10  # for the program that draws
 
@@ -48,24 +53,25 @@ def nearest(graph: Subgraph) -> list[Node]:
     return sorted(nodes, key=rank.__getitem__)
 
 
-def _places(graph: Subgraph) -> list[Hashable]:
-    """For each node which box it is drawn in."""
+def _places(graph: Subgraph, folded: int = 0) -> list[Hashable]:
+    """For each node which box it is drawn in; ``folded`` times, this was still too much."""
     nodes = graph.nodes
-    if len(nodes) <= _WHOLE:
+    if len(nodes) <= _WHOLE and not folded:
         return list(range(len(nodes)))
+    most, bits = _ENDS >> folded, max(1, _BITS >> 2 * folded)
     index = {node: at for at, node in enumerate(nodes)}
     parents = [[index[parent] for parent in graph.inputs(node)[0]] for node in nodes]
     parameters = [at for at, node in enumerate(nodes) if node.trainable]
     outputs = sorted({index[node] for node, _ in graph.feedback})
-    kept = {index[node] for node in nearest(graph)[:_KEPT]}
+    kept = {index[node] for node in nearest(graph)[: _KEPT >> folded]}
     for ends in (parameters, outputs):
-        (kept.update if len(ends) <= _ENDS else kept.difference_update)(ends)
+        (kept.update if len(ends) <= most else kept.difference_update)(ends)
 
     def reach(ends: Mapping[int, int], *, forward: bool) -> list[int]:
         """Sets, as bits, of the ends (by number) that a node depends on, or that depend on it."""
         sets = [0] * len(nodes)
         for at, number in ends.items():
-            sets[at] |= 1 << min(number, _BITS - 1)
+            sets[at] |= 1 << min(number, bits - 1)
         for at in range(len(nodes)) if forward else range(len(nodes) - 1, -1, -1):
             for parent in parents[at]:
                 to, of = (at, parent) if forward else (parent, at)
@@ -78,9 +84,9 @@ def _places(graph: Subgraph) -> list[Hashable]:
     forward = len(parameters) < len(outputs)
     few, many = (parameters, outputs) if forward else (outputs, parameters)
     one = reach({at: number for number, at in enumerate(few)}, forward=forward)
-    of_many = _classes(many, one)
+    of_many = _classes(many, one, most)
     other = reach(of_many, forward=not forward)
-    of_few = _classes(few, other)
+    of_few = _classes(few, other, most)
     one = reach(of_few, forward=forward)
     used, made = (of_few, of_many) if forward else (of_many, of_few)
     passed = [0] * len(nodes)  # drawn nodes on the way here; they must not become a circle
@@ -98,9 +104,9 @@ def _places(graph: Subgraph) -> list[Hashable]:
     return places
 
 
-def _classes(ends: Sequence[int], sets: Sequence[int]) -> dict[int, int]:
-    """Numbers for ends; those with equal sets get the same one, if there are very many."""
-    if len(ends) <= _ENDS:
+def _classes(ends: Sequence[int], sets: Sequence[int], most: int) -> dict[int, int]:
+    """Numbers for ends; those with equal sets get the same one, if there are more than ``most``."""
+    if len(ends) <= most:
         return {at: number for number, at in enumerate(ends)}
     numbers: dict[int, int] = {}
     return {at: numbers.setdefault(sets[at], len(numbers)) for at in ends}
@@ -177,9 +183,19 @@ class Picture:
 
 
 def picture(graph: Subgraph) -> Picture:
-    """``graph`` as boxes and arrows, folded if it is large."""
+    """``graph`` as boxes and arrows, folded if it is large, until mermaid would draw it."""
+    drawn = _drawn(graph, _places(graph))
+    for folded in range(1, _COARSEST + 1):
+        if len(drawn.arrows) <= _ARROWS and len(drawn.mermaid()) <= _TEXT:
+            break
+        drawn = _drawn(graph, _places(graph, folded))
+    return drawn
+
+
+def _drawn(graph: Subgraph, boxed: Iterable[Hashable]) -> Picture:
+    """``graph`` with its nodes in the boxes that ``_places`` has found for them."""
     numbers: dict[Hashable, int] = {}
-    places = [numbers.setdefault(place, len(numbers)) for place in _places(graph)]
+    places = [numbers.setdefault(place, len(numbers)) for place in boxed]
     box_of = dict(zip(graph.nodes, places, strict=True))
     members: list[list[Node]] = [[] for _ in numbers]
     for node, number in box_of.items():
@@ -188,19 +204,19 @@ def picture(graph: Subgraph) -> Picture:
     for node, given in graph.feedback:
         said.setdefault(box_of[node], []).append(_line(str(given), 2 * _SHORT))
     boxes = [_box(nodes, said.get(number, [])) for number, nodes in enumerate(members)]
-    found: dict[tuple[int, int], tuple[list[str], bool]] = {}
+    found: dict[tuple[int, int], tuple[dict[str, None], bool]] = {}
     for node, box in box_of.items():
         edges: Sequence[Edge] = ()
         for at, (parent, label) in enumerate(zip(*graph.inputs(node), strict=True)):
             ends = box_of[parent], box
             if ends[0] == box:
                 continue
-            names, weak = found.get(ends, ([], True))
+            names, weak = found.get(ends, ({}, True))
             if weak:
                 edges = edges or graph.edges(node)
                 weak = edges[at].evidence.weak
-            if len(members[ends[0]]) == len(members[ends[1]]) == 1 and label not in names:
-                names.append(label)
+            if len(members[ends[0]]) == len(members[ends[1]]) == 1:
+                names[label] = None
             found[ends] = names, weak
     arrows = [
         Arrow(start, end, _line(", ".join(filter(None, names)), _SHORT), weak)
@@ -231,8 +247,8 @@ def _line(text: str, limit: int) -> str:
     return shortened(" ".join(text.split()), limit)
 
 
-# What ends a mermaid label, or would be read as markdown or an entity in it.
-_MARKUP = re.compile(r"""["#&<>`*_~|\\@\[\]{}%]|^\W|(?<=www)\.|:(?=//)|(?<=\d)[.)](?=\s|$)""")
+# What ends a mermaid label, or would be read as markdown, an entity, a formula or an icon in it.
+_MARKUP = re.compile(r"""["#&<>`*_~|\\@\[\]{}%$]|^\W|(?<=www)\.|:(?=//|fa-)|(?<=\d)[.)](?=\s|$)""")
 
 
 def _for_mermaid(text: str) -> str:

@@ -631,6 +631,26 @@ def test_an_attribute_that_is_called_like_a_method_of_a_string():
     traced(p.keys, "mine", p)
 
 
+def test_a_value_is_not_asked_for_what_is_its_nodes():
+    class Proxy:
+        asked = ()
+
+        def __getattr__(self, name):  # as of a remote object, or a mock: it has them all
+            Proxy.asked += (name,)
+            return 5
+
+        def __setitem__(self, key, value):
+            pass
+
+    p, z = w(), node(Proxy())
+    z["k"] = p
+    assert z.parents[2] is p
+    z["k"] = 2
+    assert z.parents[0].parents[2] is p
+    assert z.backward("?").feedback[0][0] is z
+    assert not [name for name in Proxy.asked if name[:2] != "__"]
+
+
 # ------------------------------------------------------------------ operators that raise
 
 

@@ -1,11 +1,13 @@
 import re
+import tracemalloc
 import types
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_bridge.graph import node
+from trace_bridge.graph import bundle, node
 from trace_bridge.graph.shown import level, shortened, shown
 
 
@@ -105,20 +107,48 @@ def test_numpy_without_importing_it():
     assert shown(numpy.arange(4).reshape(2, 2), 99) == "[[0,1],[2,3]]"
     assert shown(numpy.float32(0.5), 99) == "0.5"
     assert len(shown(numpy.zeros((300, 300)), 99)) <= 99
+    with pytest.warns(PendingDeprecationWarning):
+        assert shown(numpy.asmatrix([[1, 2], [3, 4]]), 99) == "[[1,2],[3,4]]"
+    assert shown(numpy.zeros((0, 3)), 99) == "[]"
 
 
-def test_a_long_value_is_not_read_to_its_end():
-    class Counting(list):
-        read = 0
+def test_few_rows_of_a_large_array_are_read():
+    numpy = pytest.importorskip("numpy")
+    image = numpy.zeros((1000, 1000, 3))
+    shown(image, 200)
+    tracemalloc.start()
+    assert "items left out" in shown(image, 200)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000  # as a list, it would be a hundred times that
 
-        def __getitem__(self, at):
-            Counting.read += 1
-            return super().__getitem__(at)
 
-        def __iter__(self):
-            for item in super().__iter__():
-                Counting.read += 1
-                yield item
+class Broken(Mapping):
+    """A mapping that cannot be read any more."""
 
-    assert len(shown(Counting(range(200_000)), 500)) <= 500
-    assert Counting.read < 2000
+    def __len__(self):
+        return 1
+
+    def __iter__(self):
+        return iter("a")
+
+    def __getitem__(self, key):
+        raise RuntimeError(key)
+
+
+class Unreadable(list):
+    """A list that is lying about its length."""
+
+    def __len__(self):
+        return 1000
+
+
+@pytest.mark.parametrize("value", [Broken(), Unreadable([1]), {10**5000}])
+def test_what_cannot_be_shown_is_named(value):
+    assert shown(value, 100) == f"<{type(value).__qualname__}>"
+
+
+def test_a_value_that_cannot_be_shown_spoils_no_view():
+    graph = (node("x", trainable=True, name="p") == Broken()).backward("wrong")
+    assert "constant = <Broken>\n" in graph.to_program()
+    assert "<Broken>" in graph.dot()

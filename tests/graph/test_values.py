@@ -123,6 +123,21 @@ def test_pydantic_models():
     assert jsonable([model(text="x")]) == [{"text": "x", "score": 1.0}]
 
 
+def test_pydantic_models_of_what_pydantic_does_not_know():
+    pydantic = pytest.importorskip("pydantic")
+    allowed = pydantic.ConfigDict(arbitrary_types_allowed=True)
+    model = pydantic.create_model("Answer", __config__=allowed, text=(str, ...), raw=(Plain, ...))
+    assert jsonable([model(text="x", raw=Plain())]) == [{"text": "x", "raw": "<Plain>"}]
+
+
+def test_an_object_whose_text_fails_goes_by_its_type():
+    class Closed:
+        def __repr__(self):
+            raise ValueError("I/O operation on closed file")
+
+    assert jsonable([Pair(Closed(), 1)]) == [{"left": f"<{Closed.__qualname__}>", "right": 1}]
+
+
 @pytest.mark.parametrize(
     "make", [Plain, Shown, lambda: lambda: 1, lambda: Plain().__init__, lambda: [Shown()]]
 )

@@ -46,7 +46,7 @@ def shown(value: object, limit: int, newline: str = "\n") -> str:
     """``value`` in at most ``limit`` characters, and read not much further than that.
 
     Text stands for itself. Containers are compact JSON, with items left out of their middle. What
-    else there is shows its ``str``, without memory addresses.
+    else there is shows its ``str``, without memory addresses, or its type if it has none.
     """
     kind = type(value)
     if kind is int or kind is float or kind is str:
@@ -54,8 +54,11 @@ def shown(value: object, limit: int, newline: str = "\n") -> str:
     elif kind is bool or value is None:
         text = "null" if value is None else "true" if value else "false"
     else:
-        value = _plain(value)
-        text = value if isinstance(value, str) else _json(value, limit)
+        try:
+            plain = _plain(value)
+            text = plain if isinstance(plain, str) else _json(plain, limit)
+        except Exception:  # noqa: BLE001 (the value's own code: what cannot be shown is only named)
+            text = f"<{kind.__qualname__}>"
     if "\n" in text:
         text = text.replace("\n", newline)
     return text if len(text) <= limit else shortened(text, limit)
@@ -87,6 +90,8 @@ def _plain(value: object) -> object:
     if value is None or isinstance(value, (str, int, float, list, tuple, dict)):
         return cast("object", value)
     if hasattr(type(value), "tolist"):  # numpy, which the core does not import
+        if getattr(value, "ndim", 0) > 1 and type(value).__name__ != "matrix":
+            return list(cast("list[object]", value))  # row by row: few are read
         return cast("Callable[[], object]", getattr(value, "tolist"))()  # noqa: B009
     return jsonable(value)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring as _quoted
 from typing import TypeAlias, cast
 
@@ -36,12 +36,20 @@ def jsonable(value: object, inside: tuple[int, ...] = ()) -> JSON:
         fields = dataclasses.fields(value)
         return {field.name: jsonable(getattr(value, field.name), inside) for field in fields}
     if hasattr(type(value), "model_dump"):  # pydantic, which the core does not import
-        return jsonable(value.model_dump(mode="json"), inside)  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownArgumentType]
+        dump = cast("Callable[..., object]", getattr(value, "model_dump"))  # noqa: B009
+        try:
+            return jsonable(dump(mode="json"), inside)
+        except ValueError:  # there is something in it that pydantic does not know
+            return jsonable(dump(), inside)
     if hasattr(type(value), "tolist"):  # numpy, whose text leaves out the middle of long arrays
         return jsonable(value.tolist(), inside)  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownArgumentType]
+    bare = f"<{type(value).__qualname__}>"
     if type(value).__str__ is object.__str__ and type(value).__repr__ is object.__repr__:
-        return f"<{type(value).__qualname__}>"
-    return _ADDRESS.sub("", str(value))
+        return bare
+    try:
+        return _ADDRESS.sub("", str(value))
+    except Exception:  # noqa: BLE001 (a closed or half-made object of the user's: it has no text)
+        return bare
 
 
 def canonical(value: object) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_bridge.graph import bundle, node
+from trace_bridge.graph import node
 from trace_bridge.graph.shown import level, shortened, shown
 
 

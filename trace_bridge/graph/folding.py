@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from trace_bridge.graph.backward import Subgraph
 from trace_bridge.graph.node import Node
-from trace_bridge.graph.shown import is_literal, level, shortened, shown
+from trace_bridge.graph.shown import is_literal, level, shortened, shown, sign_of
 
 _Traits: TypeAlias = "frozenset[tuple[Hashable, ...]]"
 Piece: TypeAlias = "tuple[str, tuple[Node, ...]]"  # a head, and the nodes whose values follow it
@@ -279,7 +279,7 @@ class Loops:
             text = _together([row[at] for row in rows], name)
             if text is None:
                 return None
-            said.append(f"{label}={text}" if label else text)
+            said.append(sign_of(label) + text)
         return ", ".join(said)
 
 

@@ -22,7 +22,7 @@ from trace_bridge.graph.folding import Fold, Loops, column
 from trace_bridge.graph.kinds import kind_named
 from trace_bridge.graph.node import Node
 from trace_bridge.graph.parameter import Parameter
-from trace_bridge.graph.shown import is_literal, level, shortened, shown
+from trace_bridge.graph.shown import is_literal, level, shortened, shown, sign_of
 
 _READABLE = 200  # characters to which values are shortened before loops are folded
 _SHORT = 80  # characters to which values are shortened before steps are left out
@@ -32,7 +32,7 @@ _HEAD = 400  # characters for the inputs of a step, under a budget
 _LEAST = 3  # characters that a node takes at the very least
 _BARE = 240  # characters for a run of which only feedback is shown, and that in short
 _GAVE = "\n    # gave "
-_NEWLINE = "\n    "  # keeps a value's further lines apart from the next step
+_NEWLINE = "\n    "  # keeps further lines of values and feedback apart from what follows
 _SAID = "<feedback>\n{}\n</feedback>"
 
 
@@ -184,7 +184,8 @@ class Program:
         return "\n".join([*self._some_steps(graph, room - len(said)), said])
 
     def _said(self, graph: Subgraph, room: int | None = None) -> str:
-        lines = [f"{self._name(node)}: {given}" for node, given in graph.feedback]
+        said = [f"{self._name(node)}: {given}" for node, given in graph.feedback]
+        lines = [text.replace("\n", _NEWLINE) for text in said]
         return _SAID.format(fitted(lines, None if room is None else room - len(_SAID.format(""))))
 
     # ------------------------------------------------------------------ steps
@@ -222,7 +223,7 @@ class Program:
                 continue
             sign = signs.get(labels)
             if sign is None:
-                sign = signs[labels] = [f"{label}=" if label else "" for label in labels]
+                sign = signs[labels] = list(map(sign_of, labels))
             if len(parents) == 1:  # most often, and this is worth a tenth of the time
                 arguments = sign[0] + names[parents[0]]
             else:
@@ -310,12 +311,8 @@ class Program:
         parents, labels = graph.inputs(node)
         if not parents:
             return f"{name} = "
-        signs = [
-            f"{label}={self._name(parent)}" if label else self._name(parent)
-            for label, parent in zip(labels, parents, strict=True)
-        ]
-        arguments = shortened(", ".join(signs), _HEAD)
-        return f"{name} = {shortened(node.op, _NAME)}({arguments}){_GAVE}"
+        arguments = ", ".join(map(add, map(sign_of, labels), map(self._name, parents)))
+        return f"{name} = {shortened(node.op, _NAME)}({shortened(arguments, _HEAD)}){_GAVE}"
 
     # ------------------------------------------------------------------ names
 

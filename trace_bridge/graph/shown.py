@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from json.encoder import encode_basestring as _quoted
 from typing import cast
 
@@ -10,6 +11,7 @@ from trace_bridge.graph.node import Node
 from trace_bridge.graph.values import canonical, jsonable
 
 _CUT = " …[{} characters left out]… "
+_SIGN = 100  # characters of the name of an argument
 _INLINE = 10**18  # numbers that are longer are shown on a line of their own
 _DEEP = 20  # containers within containers that are read; one may hold itself
 _LONG = 10**300  # Python refuses to write out integers that are much longer
@@ -29,6 +31,12 @@ def shortened(text: str, limit: int) -> str:
         mark = _CUT.format(len(text) - room)
     head = room * 2 // 3
     return text[:head] + mark + text[len(text) - (room - head) :]
+
+
+@lru_cache(maxsize=1024)
+def sign_of(label: str) -> str:
+    """What stands before an argument: its name on one line, since names may come from data."""
+    return f"{shortened(' '.join(label.split()), _SIGN)}=" if label else ""
 
 
 def level(lengths: Sequence[int], room: int) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import inspect
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -140,6 +141,55 @@ def test_no_trace_ends_with_an_exception():
     with pytest.raises(KeyError), no_trace():
         raise KeyError
     assert (p + 1).requires_grad
+
+
+def test_one_no_trace_may_be_entered_again():
+    p, silent = node(1, trainable=True), no_trace()
+    for _ in range(2):
+        with silent, silent:
+            assert (p + 1).parents == ()
+        assert (p + 1).parents != ()
+
+
+def test_no_trace_as_a_decorator():
+    p = node(1, trainable=True)
+
+    @no_trace()
+    def counted(turns):
+        """Count."""
+        return counted(turns - 1) + p if turns else p + 1
+
+    made = counted(3)
+    assert (made.data, made.parents) == (5, ())
+    assert (counted.__name__, counted.__doc__) == ("counted", "Count.")
+    assert (p + 1).parents != ()
+
+
+async def test_no_trace_as_a_decorator_of_a_coroutine_function():
+    p = node(1, trainable=True)
+
+    @no_trace()
+    async def silent(by):
+        await asyncio.sleep(0)
+        return p + by
+
+    assert inspect.iscoroutinefunction(silent)
+    made = await asyncio.gather(*map(silent, range(3)))
+    assert [(item.data, item.parents) for item in made] == [(1, ()), (2, ()), (3, ())]
+    assert (await asyncio.create_task(silent(1))).parents == (await silent(1)).parents == ()
+    assert (p + 1).parents != ()
+
+
+def test_no_trace_is_no_decorator_of_generators():
+    def items():
+        yield 1
+
+    async def later():
+        yield 1
+
+    for function in (items, later):
+        with pytest.raises(TypeError, match=rf"enter it in .*{function.__name__}, between yields"):
+            no_trace()(function)
 
 
 def test_no_trace_holds_in_one_thread_only():

@@ -6,15 +6,19 @@ meet; nothing in the graph is module state.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
     from trace_bridge.graph.node import Node
     from trace_bridge.graph.parameter import Parameter
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 _EMPTY: Mapping[Parameter, object] = {}
 
 # Keyed by the Parameter itself, not by its path: two agents (or nested runs) may use equal paths.
@@ -101,8 +105,43 @@ def entered(new: Scope | None) -> Generator[None]:
         scope.reset(token)
 
 
-@contextmanager
-def no_trace() -> Generator[None]:
-    """Compute on nodes without keeping parents, in this context only; may be nested."""
-    with entered(UNTRACED):
-        yield
+class no_trace:  # noqa: N801 (it is called like a function)
+    """Compute on nodes without keeping parents, in this context only; may be nested.
+
+    Also a decorator, ``@no_trace()``, of functions and of coroutine functions.
+    """
+
+    def __init__(self) -> None:
+        self._tokens: list[Token[Scope | None]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(scope.set(UNTRACED))
+
+    def __exit__(self, *_: object) -> None:
+        scope.reset(self._tokens.pop())
+
+    def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
+        """``function``, without keeping parents.
+
+        Raises:
+            TypeError: for a generator function: whoever takes the items would run untraced, too.
+        """
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            name = getattr(function, "__qualname__", function)
+            msg = f"no_trace() is no decorator for generators: enter it in {name}, between yields"
+            raise TypeError(msg)
+        if not inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+                with no_trace():
+                    return function(*args, **kwargs)
+
+            return call
+
+        @functools.wraps(function)
+        async def later(*args: _P.args, **kwargs: _P.kwargs) -> object:
+            with no_trace():
+                return await cast("Awaitable[object]", function(*args, **kwargs))
+
+        return cast("Callable[_P, _R]", later)

@@ -14,6 +14,7 @@ from trace_bridge.graph import (
     Edge,
     Evidence,
     Feedback,
+    Module,
     Node,
     Parameter,
     bundle,
@@ -85,6 +86,14 @@ def measure(question, unit):
     return f"{len(question)} {unit}"
 
 
+class Agent(Module):
+    def __init__(self):
+        self.unit = Parameter("feet")
+
+    def forward(self, question):
+        return measure(question, self.unit)
+
+
 def small():
     unit = Parameter("feet", "unit")
     return measure("tower", unit).backward((0.0, "use metres"))
@@ -124,6 +133,21 @@ def test_edges_that_were_left_out_are_not_drawn():
     end = Node("x", "op", [Edge(p, "", Evidence.READ), Edge(q, "", Evidence.TEXT)])
     graph = subgraph({end: Feedback("?")}, lambda item, at: not item.edges[at].evidence.weak)
     assert len(parse_mermaid(graph.mermaid())[1]) == 1
+
+
+def test_parameters_are_drawn_with_the_values_of_that_run():
+    agent = Agent()
+    with agent.using({"self:unit": "metres"}):
+        graph = agent("tower").backward("better")
+    agent.unit.set("yards")
+    assert parse_mermaid(graph.mermaid())[0]["n0"] == ("parameter", ["self:unit", "metres"])
+
+
+def test_where_a_step_of_an_interaction_begins_is_an_input():
+    p = Parameter("a", "p")
+    begin = p + "b"
+    boxes, _ = parse_mermaid((begin + p).backward("?", since=begin).mermaid())
+    assert boxes["n1"] == ("input", ["add", "ab"])
 
 
 NASTY = [

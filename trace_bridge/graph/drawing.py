@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from trace_bridge.graph.backward import Subgraph
 from trace_bridge.graph.edge import Edge
 from trace_bridge.graph.node import Node
-from trace_bridge.graph.shown import shortened, shown
+from trace_bridge.graph.shown import shortened, shown, value_of
 
 _WHOLE = 100  # nodes: larger graphs are folded
 _KEPT = 60  # nodes of a folded graph that are drawn because they are near to its ends
@@ -203,7 +203,7 @@ def _drawn(graph: Subgraph, boxed: Iterable[Hashable]) -> Picture:
     said: dict[int, list[str]] = {}
     for node, given in graph.feedback:
         said.setdefault(box_of[node], []).append(_line(str(given), 2 * _SHORT))
-    boxes = [_box(nodes, said.get(number, [])) for number, nodes in enumerate(members)]
+    boxes = [_box(graph, nodes, said.get(number, [])) for number, nodes in enumerate(members)]
     found: dict[tuple[int, int], tuple[dict[str, None], bool]] = {}
     for node, box in box_of.items():
         edges: Sequence[Edge] = ()
@@ -225,17 +225,17 @@ def _drawn(graph: Subgraph, boxed: Iterable[Hashable]) -> Picture:
     return Picture(tuple(boxes), tuple(arrows))
 
 
-def _box(nodes: Sequence[Node], said: Sequence[str]) -> Box:
+def _box(graph: Subgraph, nodes: Sequence[Node], said: Sequence[str]) -> Box:
     """The box of ``nodes``, with what was said of them."""
     node = nodes[0]
-    made = any(other.parents for other in nodes)
+    made = any(graph.inputs(other)[0] for other in nodes)
     look = "parameter" if node.trainable else "output" if said else "step" if made else "input"
     if len(nodes) > 1:
         lines = [f"{len(nodes)} {look}s"]
         look = "folded" if look in ("step", "input") else look
     else:
         title = f"{node.name} = {node.op}" if made and node.op != node.name else node.name
-        lines = [title, shown(node.peek(), _SHORT, " ")]
+        lines = [title, shown(value_of(node, graph), _SHORT, " ")]
     lines += [f"feedback: {text}" for text in said[:2]]
     lines += [f"and {len(said) - 2} more"] if len(said) > 2 else []
     return Box(look, tuple(filter(None, (_line(line, 3 * _SHORT) for line in lines))) or ("…",))

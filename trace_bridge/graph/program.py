@@ -22,7 +22,7 @@ from trace_bridge.graph.folding import Fold, Loops, column
 from trace_bridge.graph.kinds import kind_named
 from trace_bridge.graph.node import Node
 from trace_bridge.graph.parameter import Parameter
-from trace_bridge.graph.shown import is_literal, level, shortened, shown, sign_of
+from trace_bridge.graph.shown import is_literal, level, shortened, shown, sign_of, value_of
 
 _READABLE = 200  # characters to which values are shortened before loops are folded
 _SHORT = 80  # characters to which values are shortened before steps are left out
@@ -197,7 +197,7 @@ class Program:
         signs: dict[tuple[str, ...], list[str]] = {}
         lines: list[str] = []
         for node in self._unseen(graph):
-            data = node.peek() if type(node) is Node else _data(node, graph)
+            data = node.peek() if type(node) is Node else value_of(node, graph)
             if type(data) is str and len(data) <= limit and "\n" not in data:
                 value, plain = data, False
             elif plain := type(data) is int and -small < data < small:
@@ -247,7 +247,7 @@ class Program:
         folds: Mapping[Node, Fold] = {}
         kept = self._affordable(steps, steps, graph, room, folds, _READABLE)
         if len(kept) < len(steps):
-            loops = Loops(steps, graph, partial(_data, graph=graph), self.limit, room)
+            loops = Loops(steps, graph, partial(value_of, graph=graph), self.limit, room)
             loops.fold(self._name)
             folds, steps = loops.folds, loops.unfolded()
             kept = self._affordable(steps, steps, graph, room, folds, _SHORT)
@@ -303,7 +303,7 @@ class Program:
         """The value of a step, or those of steps that are shown as one."""
         if len(nodes) > 1:
             room = min(room, self.limit * len(nodes))
-            return column([_data(node, graph) for node in nodes], room, self.limit)
+            return column([value_of(node, graph) for node in nodes], room, self.limit)
         return "".join(_value(node, graph, min(room, self.limit)) for node in nodes)
 
     def _head(self, node: Node, graph: Subgraph) -> str:
@@ -372,14 +372,8 @@ def fitted(lines: Sequence[str], room: int | None) -> str:
     return shortened(text, room)
 
 
-def _data(node: Node, graph: Subgraph) -> object:
-    if isinstance(node, Parameter) and node in graph.values:
-        return graph.values[node]  # that of this run
-    return node.peek()
-
-
 def _value(node: Node, graph: Subgraph, limit: int) -> str:
-    return shown(_data(node, graph), limit, _NEWLINE)
+    return shown(value_of(node, graph), limit, _NEWLINE)
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,9 @@ from functools import lru_cache
 from json.encoder import encode_basestring as _quoted
 from typing import cast
 
+from trace_bridge.graph.backward import Subgraph
 from trace_bridge.graph.node import Node
+from trace_bridge.graph.parameter import Parameter
 from trace_bridge.graph.values import canonical, jsonable
 
 _CUT = " …[{} characters left out]… "
@@ -48,6 +50,13 @@ def level(lengths: Sequence[int], room: int) -> int:
         room -= length
         left -= 1
     return max(lengths, default=0)
+
+
+def value_of(node: Node, graph: Subgraph) -> object:
+    """The value of ``node``; that of a parameter as it was in this run."""
+    if isinstance(node, Parameter) and node in graph.values:
+        return graph.values[node]
+    return node.peek()
 
 
 def shown(value: object, limit: int, newline: str = "\n") -> str:

@@ -346,6 +346,7 @@ def long_texts(count):
         (used_together(39, 200, 3), 200),
         (used_together(200, 64, 8), 200),
         (used_together(30, 30, 30), 2),
+        (conversation(28), 28),
         (conversation(41), 40),
         (conversation(300), 100),
         (long_texts(90), 60),
@@ -355,9 +356,17 @@ def test_no_drawing_is_more_than_mermaid_draws_unless_told_to(outputs, boxes):
     graph = subgraph({output: Feedback("?") for output in outputs})
     drawn = drawing.picture(graph)
     assert len(drawn.boxes) <= boxes
-    assert len(drawn.arrows) <= 500  # maxEdges
+    assert len(drawn.arrows) <= 300  # maxEdges is 500
     assert len(graph.mermaid()) <= 50_000  # maxTextSize
     parse_mermaid(graph.mermaid())
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz is not installed")
+def test_graphviz_draws_what_has_as_many_arrows_as_there_may_be():
+    [end] = conversation(24)
+    drawn = drawing.picture(end.backward("?"))
+    assert len(drawn.arrows) == 300
+    assert drawing.svg(drawn.dot())  # it has 10 seconds
 
 
 @given(graphs(), st.integers(1, 5))

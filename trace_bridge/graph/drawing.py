@@ -1,7 +1,7 @@
 """Graphs for people to look at, and what is shown where there is no room for all of it.
 
 Large graphs are folded so that an output still hangs on exactly the parameters that it hangs on
-in truth, unless that would still be more than mermaid draws: then parameters, outputs and steps
+in truth, unless that would still be more than a program draws: then parameters, outputs and steps
 share boxes, and no connection is lost, but some are shown that are none. All of it takes time in
 proportion to nodes, edges and what is shown.
 """
@@ -22,8 +22,8 @@ _KEPT = 60  # nodes of a folded graph that are drawn because they are near to it
 _ENDS = 40  # parameters, or outputs: if there are more, those that are connected alike are one box
 _BITS = 256  # classes of parameters or outputs that are kept apart; the rest are taken as one
 _COARSEST = 5  # times that a graph is folded again, each time to half of these three
-_ARROWS = 500  # that mermaid draws, unless it is told otherwise
-_TEXT = 50_000  # characters that it reads
+_ARROWS = 300  # mermaid draws up to 500, unless it is told otherwise; graphviz takes 2 s for these
+_TEXT = 50_000  # characters that mermaid reads
 _SHORT = 60  # characters of a value
 _SECONDS = 10  # for the program that draws
 
@@ -169,7 +169,7 @@ class Picture:
     def dot(self) -> str:
         """In graphviz's language."""
         font = 'fontname="sans-serif", fontsize=10, color="#6b7280"'
-        lines = ['digraph { graph [bgcolor="transparent"];']
+        lines = ['digraph { graph [bgcolor="transparent", nslimit=1];']  # a third of the time
         lines.append(f'    node [style="filled", {font}]; edge [{font}];')
         for number, box in enumerate(self.boxes):
             _, _, shape, colour = _LOOKS[box.look]
@@ -183,7 +183,7 @@ class Picture:
 
 
 def picture(graph: Subgraph) -> Picture:
-    """``graph`` as boxes and arrows, folded if it is large, until mermaid would draw it."""
+    """``graph`` as boxes and arrows, folded if it is large, until it can be drawn."""
     drawn = _drawn(graph, _places(graph))
     for folded in range(1, _COARSEST + 1):
         if len(drawn.arrows) <= _ARROWS and len(drawn.mermaid()) <= _TEXT:

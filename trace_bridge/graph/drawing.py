@@ -184,10 +184,9 @@ class Picture:
 
 def picture(graph: Subgraph) -> Picture:
     """``graph`` as boxes and arrows, folded if it is large, until it can be drawn."""
-    drawn = _drawn(graph, _places(graph))
-    for folded in range(1, _COARSEST + 1):
-        if len(drawn.arrows) <= _ARROWS and len(drawn.mermaid()) <= _TEXT:
-            break
+    drawn, folded = _drawn(graph, _places(graph)), 0
+    while folded < _COARSEST and (len(drawn.arrows) > _ARROWS or len(drawn.mermaid()) > _TEXT):
+        folded += 1
         drawn = _drawn(graph, _places(graph, folded))
     return drawn
 

@@ -124,6 +124,15 @@ def test_outputs_may_get_different_feedback_in_one_sweep():
     assert set(found.to(p).nodes) == set(found.nodes)
 
 
+def test_feedback_may_be_said_in_short():
+    p = node(1, trainable=True)
+    left, middle, right = p * 2, p * 3, p * 4
+    found = subgraph({left: "too low", middle: 0.5, right: (1.0, "good")})
+    assert [str(given) for _, given in found.feedback] == [
+        "too low", "score 0.5", "score 1: good",
+    ]  # fmt: skip
+
+
 def test_two_backwards_over_a_shared_node_both_arrive():
     p = node(1, trainable=True)
     shared = p + 1

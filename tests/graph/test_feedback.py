@@ -44,6 +44,13 @@ def test_numbers_of_other_libraries_are_scores_alone_and_in_a_pair():
     assert as_feedback((Scalar(0.5), "half")) == Feedback("half", 0.5)
 
 
+def test_a_judge_may_be_part_of_the_graph():
+    assert as_feedback(node("too short")) == Feedback("too short")
+    assert as_feedback(node(0.5)) == Feedback(score=0.5)
+    assert as_feedback((node(0.5), node("half"))) == Feedback("half", 0.5)
+    assert as_feedback(node((0.5, "half"))) == Feedback("half", 0.5)
+
+
 def test_feedback_is_passed_on():
     given_ = Feedback("x", 1.0, about=node(1))
     assert as_feedback(given_) is given_

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from trace_bridge.graph.feedback import Feedback
+from trace_bridge.graph.feedback import Feedback, FeedbackLike, as_feedback
 
 if TYPE_CHECKING:
     from trace_bridge.graph.edge import Edge
@@ -159,7 +159,7 @@ class Subgraph:
 
 
 def subgraph(
-    feedback: Mapping[Node, Feedback], keep: Keep | None = None, *, since: Node | None = None
+    feedback: Mapping[Node, FeedbackLike], keep: Keep | None = None, *, since: Node | None = None
 ) -> Subgraph:
     """The minimal subgraph of all outputs together, in O(nodes + edges) and without recursion.
 
@@ -171,9 +171,8 @@ def subgraph(
     """
     if since is not None:
         keep = _newer(since, keep)
-    said = tuple(
-        (node if given.about is None else given.about, given) for node, given in feedback.items()
-    )
+    given = [(node, as_feedback(said)) for node, said in feedback.items()]
+    said = tuple((node if how.about is None else how.about, how) for node, how in given)
     seen = {node for node, _ in said}
     pending = list(seen)
     while pending:

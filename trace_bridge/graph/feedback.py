@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, SupportsFloat, TypeAlias, cast
 
+from trace_bridge.graph.containers import unwrap
+
 if TYPE_CHECKING:
     from trace_bridge.graph.node import Node
 
@@ -37,6 +39,7 @@ def as_feedback(value: FeedbackLike) -> Feedback:
     """
     if isinstance(value, Feedback):
         return value
+    value = unwrap(value)  # a judge may be bundled, too
     if isinstance(value, str):
         return Feedback(text=value)
     if isinstance(value, tuple):

@@ -17,7 +17,7 @@ from trace_bridge.graph import context
 from trace_bridge.graph.backward import Subgraph, subgraph
 from trace_bridge.graph.containers import ATOMS, nodes_in, unwrap
 from trace_bridge.graph.edge import Edge, Evidence
-from trace_bridge.graph.feedback import FeedbackLike, as_feedback
+from trace_bridge.graph.feedback import FeedbackLike
 from trace_bridge.graph.operators import KNOWN, Attributes, Operators
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Node(Operators):
             since: an older node, where this step of an interaction begins: the node and whatever
                 is older count as inputs.
         """
-        found = subgraph({self: as_feedback(feedback)}, since=since)
+        found = subgraph({self: feedback}, since=since)
         for parameter in found.parameters:
             parameter.feedback.append(found)
         return found

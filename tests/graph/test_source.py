@@ -1,7 +1,9 @@
 """Trainable bundles: the user's own code in the host, changed code only where it was allowed."""
 
+import ast
 import functools
 import gc
+import importlib.util
 import inspect
 import linecache
 import sys
@@ -57,6 +59,19 @@ def test_the_source_is_the_def_without_decorators_and_indentation():
         "def inner(\n    a,\n    b=1,\n):\n    # a comment\n    return a + b\n"
     )
     assert inner.parameter.constraint == "Must define inner(a, b=1)"
+
+
+def test_a_line_ends_where_python_says(tmp_path):
+    file = tmp_path / "separators.py"
+    texts = 'if True:\n    def act(x):\n        y = "\x0c \u2028 \x85"\n        return x + y\n'
+    file.write_text(texts, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("separators", file)
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    operator = bundle(trainable=True, unsafe=True)(made.act)
+    assert ast.parse(operator.parameter.base)
+    operator.parameter.set(operator.parameter.base.replace("x + y", "y + x"))
+    assert (made.act("-"), operator("-").data) == ("-\x0c \u2028 \x85", "\x0c \u2028 \x85-")
 
 
 def test_the_source_is_a_parent_of_the_result():

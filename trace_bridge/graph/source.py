@@ -65,8 +65,12 @@ def source_of(function: Callable[..., object]) -> str:
     if not isinstance(definition, (ast.FunctionDef, ast.AsyncFunctionDef)):
         msg = f"{function!r} is not defined by a def, so its source cannot be trained"
         raise ValueError(msg)  # noqa: TRY004 (it is a function, of a kind without source)
-    lines = text.splitlines(keepends=True)
-    return "".join(lines[definition.lineno - 1 : definition.end_lineno])
+    return "".join(_lines(text)[definition.lineno - 1 : definition.end_lineno])
+
+
+def _lines(source: str) -> list[str]:
+    """The lines as Python counts them: ``splitlines`` also ends one at a form feed in a text."""
+    return io.StringIO(source).readlines()
 
 
 def _dedented(source: str) -> str:
@@ -75,7 +79,7 @@ def _dedented(source: str) -> str:
     inside = lines_in_texts(source) if indentation else ()
     return "".join(
         line if number in inside else line.removeprefix(indentation)
-        for number, line in enumerate(source.splitlines(keepends=True), 1)
+        for number, line in enumerate(_lines(source), 1)
     )
 
 
@@ -150,7 +154,7 @@ def rebuild(
     closure = tuple(cells.get(variable) or types.CellType() for variable in build.co_freevars)
     made = types.FunctionType(build, function.__globals__, closure=closure)()
     # as attrs does: tracebacks and pdb show the generated lines, for as long as there are any
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    linecache.cache[file] = (len(source), None, _lines(source), file)
     weakref.finalize(made, linecache.cache.pop, file, None).atexit = False
     plain = inspect.unwrap(made)
     plain.__kwdefaults__, plain.__defaults__ = function.__kwdefaults__, function.__defaults__

@@ -518,3 +518,57 @@ def test_parameters_of_the_class_are_found_too():
     assert first.state_dict() == {"self:prompt": "shared"}
     assert first.prompt is second.prompt
     assert first("!").backward("x").parameters == (first.prompt,)
+def twice(function):
+    @functools.wraps(function)
+    def doubled(*args):
+        return function(*args) * 2
+
+    return doubled
+
+
+class Tied(Exported):
+    def __init__(self):
+        super().__init__()
+        self.__secret = "s"
+
+    @bundle(trainable=True)
+    def act(self, text: "Unknown"):  # noqa: F821 (as under TYPE_CHECKING)
+        return super().act(text).data + self.__secret
+
+    @bundle(trainable=True)
+    @twice
+    def decorated(self, text):
+        return text
+
+    @bundle(trainable=True)
+    @classmethod
+    def of_class(cls, text):
+        return text + cls.__name__
+
+
+def test_what_depends_on_its_class_is_exported_too():
+    module = Tied()
+    text = module.export()
+    assert "decorated:code" not in text  # it is as the class has it
+    module.load_state_dict({"decorated:code": "def decorated(self, text):\n    return text + '.'"})
+    other = installed(module.export(), Tied())
+    for tied in (installed(text, Tied()), other, installed(other.export(), Tied())):
+        assert tied.act("a").data == "as"
+        assert tied.of_class("a").data == "aTied"
+    assert installed(text, Tied()).decorated("a").data == "aa"
+    assert other.decorated("a").data == "a."
+
+
+def test_a_default_of_the_class_cannot_be_exported():
+    class Defaults(Module):
+        here = 3
+
+        @bundle(trainable=True)
+        def act(self, n=int, *, by=here, key=lambda x: [y + 1 for y in x]):
+            return n
+
+    assert Defaults().act().data is int
+    with pytest.raises(ValueError, match="act:code uses here of the class or function around it"):
+        Defaults().export()
+
+

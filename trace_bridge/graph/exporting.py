@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from trace_bridge.graph.source import lines_in_texts
+from trace_bridge.graph.source import lines_in_texts, source_of
 
 if TYPE_CHECKING:
     from trace_bridge.graph.bundle import Operator
 
 _HEAD = '''\
 """What was trained of {owner}. ``install(module)`` gives it to an instance."""
+
+from __future__ import annotations
 
 VALUES = {values}
 
@@ -49,8 +52,10 @@ def exported(
 ) -> str:
     """``state`` as a module; the code of ``operators``, by path, as functions.
 
+    A function that is decorated, and as the user wrote it, stays that of the user's class.
+
     Raises:
-        ValueError: for a function that uses variables of the function around it.
+        ValueError: for a function that uses variables of the function or class around it.
     """
     plain = {path: value for path, value in state.items() if path not in operators}
     values = "".join(f"    {path!r}: {_literal(value)},\n" for path, value in plain.items())
@@ -58,9 +63,12 @@ def exported(
     text = _HEAD.format(owner=name, values=f"{{\n{values}}}" if plain else "{}")
     taken = {"VALUES", "FUNCTIONS", "install"}
     for path, operator in operators.items():
+        original = inspect.unwrap(operator.function)
+        if original is not operator.function and state[path] == source_of(original):
+            continue
         source = str(state[path]).rstrip("\n")
         defined = _defined(source)
-        imports, imported = _imports(path, source, defined, inspect.unwrap(operator.function))
+        imports, imported = _imports(path, source, defined, original)
         source = imports + source
         if taken.isdisjoint(defined | imported):
             text += _FUNCTION.format(source=source, name=operator.op, path=path)
@@ -88,11 +96,15 @@ def _imports(
     path: str, source: str, defined: set[str], original: Callable[..., Any]
 ) -> tuple[str, set[str]]:
     """Imports of what ``source`` uses of the module in which the original function is."""
-    used = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)} - defined
+    tree = ast.parse(source)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - defined
     around = used & set(original.__code__.co_freevars) - {"__class__"}
+    place = "function" if around else "class or function"
+    known = original.__globals__.keys() | vars(builtins).keys()
+    around |= _of_defaults(tree) & used - known
     if around:
         msg = (
-            f"{path} uses {', '.join(sorted(around))} of the function around it, which a file"
+            f"{path} uses {', '.join(sorted(around))} of the {place} around it, which a file"
             " cannot: pass it as an argument, or make it a global variable"
         )
         raise ValueError(msg)
@@ -100,6 +112,20 @@ def _imports(
     if not names:
         return "", names
     return f"from {original.__module__} import {', '.join(sorted(names))}\n\n\n", names
+
+
+def _of_defaults(tree: ast.Module) -> set[str]:
+    """The variables that the default values of functions use, which are not of the functions."""
+    found: set[str] = set()
+    for statement in tree.body:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            defaults = (*statement.args.defaults, *filter(None, statement.args.kw_defaults))
+            nodes = [node for default in defaults for node in ast.walk(default)]
+            names = [node for node in nodes if isinstance(node, ast.Name)]
+            found |= {node.id for node in names if isinstance(node.ctx, ast.Load)}
+            found -= {node.id for node in names if isinstance(node.ctx, ast.Store)}
+            found -= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return found
 
 
 def _literal(value: object) -> str:
@@ -111,6 +137,9 @@ def _literal(value: object) -> str:
         return "{" + ", ".join(f"{key!r}: {_literal(item)}" for key, item in pairs) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_literal, cast("list[object]", value))) + "]"
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):  # enumerations and numpy's floats have another __repr__
+            return cast("Callable[[object], str]", kind.__repr__)(value)
     return repr(value)
 
 

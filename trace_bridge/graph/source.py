@@ -129,9 +129,13 @@ def other_signature(
 
 
 def rebuild(
-    original: Callable[..., Any], source: str, defined_in: type | None = None
-) -> Callable[..., Any]:
+    original: Callable[..., Any], source: str, defined_in: type | None = None,
+    written: Callable[..., Any] | None = None,
+) -> Callable[..., Any]:  # fmt: skip
     """``source`` as a function with the globals and the live closure of ``original``.
+
+    Or with those of the function ``written``, whose source it is, if it was written in another
+    place; then ``original`` and ``defined_in`` give the class alone.
 
     It is compiled inside two functions. The outer one gives the names that the original closes
     over, so that the compiler makes free variables of them; their cells are then the original's.
@@ -139,27 +143,32 @@ def rebuild(
     treat private names (``self.__x``) as in the original's class, which ``super()`` means, too.
     """
     function = inspect.unwrap(original)
-    name, code, owner = function.__name__, function.__code__, _class_of(function)
+    name, owner = function.__name__, _class_of(function)
+    home = function if written is None else inspect.unwrap(written)
+    cells = {} if defined_in is None else {"__class__": types.CellType(defined_in)}
+    cells |= {**_cells(function), **_cells(home)}
     tree = ast.parse(source)
     for statement in tree.body:
         if isinstance(statement, _DEFINITIONS) and statement.name == name:
             _drop_defaults(statement.args)
-    frame, inside = _framed(code.co_freevars, f"class {owner}:\n        def build(): return {name}")
+    frame, inside = _framed(tuple(cells), f"class {owner}:\n        def build(): return {name}")
     cast("ast.FunctionDef", inside[0]).body[:0] = tree.body
     file = f"<trained {name} {next(_number)}>"
     compiled = compile(frame, file, "exec", _ANNOTATIONS, dont_inherit=True)
     build = _inner(_inner(_inner(compiled, "outer"), owner), "build")
-    cells = {} if defined_in is None else {"__class__": types.CellType(defined_in)}
-    cells |= zip(code.co_freevars, function.__closure__ or (), strict=True)
     closure = tuple(cells.get(variable) or types.CellType() for variable in build.co_freevars)
-    made = types.FunctionType(build, function.__globals__, closure=closure)()
+    made = types.FunctionType(build, home.__globals__, closure=closure)()
     # as attrs does: tracebacks and pdb show the generated lines, for as long as there are any
     linecache.cache[file] = (len(source), None, _lines(source), file)
     weakref.finalize(made, linecache.cache.pop, file, None).atexit = False
     plain = inspect.unwrap(made)
-    plain.__kwdefaults__, plain.__defaults__ = function.__kwdefaults__, function.__defaults__
+    plain.__kwdefaults__, plain.__defaults__ = home.__kwdefaults__, home.__defaults__
     plain.__qualname__ = function.__qualname__
     return made
+
+
+def _cells(function: types.FunctionType) -> dict[str, types.CellType]:
+    return dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
 
 
 def revised(

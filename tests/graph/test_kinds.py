@@ -38,6 +38,7 @@ def test_parse_is_the_inverse_of_show(name, data):
         ("prompt", " \n", "must not be empty"),
         ("code", ["x"], "must be text"),
         ("number", True, "must be a number, not bool"),
+        ("number", 10**400, "is too large a number"),
         ("number", "3", "must be a number, not str"),
         ("demos", {}, "must be a list of objects"),
         ("demos", [1], "holds 1"),

@@ -1,6 +1,7 @@
 import collections
 import copy
 import dataclasses
+import enum
 import functools
 import importlib.util
 import itertools
@@ -13,6 +14,7 @@ import typing
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -244,6 +246,63 @@ class Configured(Module):
     settings: object
     frozen: object
     fixed: object = dataclasses.field(default_factory=lambda: functools.partial(helper, by=2))
+
+class Kind(enum.StrEnum):
+    PLAIN = "plain"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        (1, (2,)), [(1,)], {1: {2: "x"}}, {1, 2}, b"ab", 1j, None, np.ones(2), np.float64(0.5),
+        np.int64(1), Kind.PLAIN, float("nan"), 10**400, "\ud800 \u2028 \0",
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_whatever_the_user_began_with_goes_through_json_and_through_an_export(value):
+    class Held(Module):
+        def __init__(self):
+            self.held = node(value, trainable=True)
+
+    def same(module):
+        return type(module.held.data) is type(value) and repr(module.held.data) == repr(value)
+
+    module = Held()
+    state = json.loads(json.dumps(module.state_dict()))
+    module.load_state_dict(state)
+    assert same(module)
+    with module.using(state):
+        assert same(module)
+    assert same(installed(module.export(), Held()))
+
+
+def test_a_tuple_that_was_set_stays_one_and_a_bool_is_no_number():
+    class Held(Module):
+        def __init__(self):
+            self.held = node((1, 2), trainable=True)
+            self.number = node(1, trainable=True)
+            self.array = node(np.ones(2), trainable=True)
+
+    module = Held()
+    module.held.set((3, 4))
+    module.load_state_dict(module.state_dict())
+    assert module.held.data == (3, 4)
+    for state in ({"self:number": True}, {"self:array": np.zeros(2)}, {"self:number": 10**400}):
+        with pytest.raises(ValueError, match=r"must be a (number|JSON value)|too large a number"):
+            module.load_state_dict(state)
+    with pytest.raises(LookupError, match="no parameter 1; there are: self:held"):
+        module.using({1: "x"})
+
+
+def test_a_state_is_not_the_value_itself():
+    class Held(Module):
+        def __init__(self):
+            self.held = node([1], trainable=True)
+
+    module = Held()
+    module.state_dict()["self:held"].append(2)
+    assert module.held.data == [1]
+
 
 
 @bundle(trainable=True)

@@ -73,7 +73,10 @@ def _is_text(value: object) -> str | None:
 def _is_number(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return f"must be a number, not {type(value).__name__}"
-    return None if math.isfinite(value) else "must be finite"
+    try:
+        return None if math.isfinite(value) else "must be finite"
+    except OverflowError:
+        return "is too large a number"
 
 
 def _is_demos(value: object) -> str | None:

@@ -16,6 +16,7 @@ from trace_bridge.graph.bundle import Operator
 from trace_bridge.graph.calls import ForwardCall
 from trace_bridge.graph.exporting import exported
 from trace_bridge.graph.parameter import Parameter
+from trace_bridge.graph.values import jsonable
 
 _T = TypeVar("_T")
 
@@ -73,8 +74,12 @@ class Module:
         return [parameter for _, parameter in self.named_parameters()]
 
     def state_dict(self) -> dict[str, object]:
-        """The current values by path: a candidate. All values are JSON values."""
-        return {path: parameter.peek() for path, parameter in self.named_parameters()}
+        """The current values by path: a candidate.
+
+        All values are JSON values: a tuple is a list, what has no JSON form its text. Given back
+        unchanged, they stand for what they were made of.
+        """
+        return {path: jsonable(parameter.peek()) for path, parameter in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         """Make ``state`` the base values, all or none of them.
@@ -99,16 +104,19 @@ class Module:
     def resolve(self, state: Mapping[str, object]) -> dict[Parameter, object]:
         """``state`` by parameter instead of by path, checked; raises as ``using`` does."""
         known = dict(self.named_parameters())
-        unknown = [path for path in state if path not in known]
+        unknown = [str(path) for path in state if path not in known]
         if unknown:
             msg = f"no parameter {', '.join(unknown)}; there are: {', '.join(known) or 'none'}"
             raise LookupError(msg)
-        for path, value in state.items():
-            reason = known[path].refusal(value) if value != known[path].base else None
+        values: dict[Parameter, object] = {}
+        for path, dumped in state.items():
+            parameter = known[path]
+            value = values[parameter] = parameter.out_of_json(dumped)
+            reason = None if value is parameter.base else parameter.refusal(value)
             if reason:
                 msg = f"{path}: {reason}"
                 raise ValueError(msg)
-        return {known[path]: value for path, value in state.items()}
+        return values
 
     def copy(self) -> Self:
         """A module with parameters of its own; what is neither of ours nor a container is shared.

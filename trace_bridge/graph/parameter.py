@@ -117,6 +117,18 @@ class Parameter(Node):
             raise ValueError(msg)
         self._data = value
 
+    def out_of_json(self, value: object) -> object:
+        """The value of ours that ``value`` is the JSON of, or else ``value`` itself.
+
+        JSON has neither tuples nor sets, and no keys but texts: what is given back unchanged must
+        not become something else.
+        """
+        for own in (self._data, self._initial):
+            texts = type(value) is type(own) is str  # most are
+            if value == own if texts else value is own or canonical(value) == canonical(own):
+                return own
+        return value
+
     def refusal(self, value: object) -> str | None:
         """Why ``value`` cannot be this parameter's value, or None if it can."""
         kind = kind_named(self.kind)

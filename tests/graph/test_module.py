@@ -140,6 +140,41 @@ def test_calling_runs_forward():
     assert Inner()("?").peek() == "inner?"
 
 
+def test_operators_come_in_order_of_definition_and_nothing_else_of_the_class_is_asked_for():
+    class Cursed:
+        def __get__(self, *_):
+            raise RuntimeError("asked for")
+
+    class Ordered(Inner):
+        cursed = Cursed()
+
+        @bundle(trainable=True)
+        def second(self):
+            return 1
+
+        @staticmethod
+        @bundle(trainable=True)
+        def first():
+            return 2
+
+    assert list(Ordered().state_dict()) == ["self:prompt", "second:code", "first:code"]
+    assert Ordered.first().data == 2
+
+
+class Named:
+    pass
+
+
+def test_a_key_without_a_name_has_no_address_in_its_path():
+    class Keyed(Module):
+        def __init__(self, *keys):
+            self.texts = {key: node("x", trainable=True) for key in keys}
+
+    assert list(Keyed(Named(), ("a", 1)).state_dict()) == ["texts:<Named>", "texts:('a', 1)"]
+    with pytest.raises(ValueError, match="two parameters would go by the path texts:<Named>"):
+        Keyed(Named(), Named()).state_dict()
+
+
 # ------------------------------------------------------------------ states
 
 
@@ -212,41 +247,6 @@ def test_a_deep_copy_is_another_agent():
         assert other.first.peek() == "theirs"
 
 
-# ------------------------------------------------------------------ where parameters may live
-
-
-@dataclasses.dataclass
-class Settings:
-    prompt: object
-    limit: int = 3
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Frozen:
-    tone: object
-
-
-class Slotted(Module):
-    __slots__ = ("first", "missing", "second")
-
-    def __init__(self):
-        self.first = node("first", trainable=True)
-        self.second = Inner("second")
-
-
-class Alone(Module):
-    __slots__ = "only"  # noqa: PLC0205 (which Python allows)
-
-    def __init__(self):
-        self.only = node("x", trainable=True)
-
-
-@dataclasses.dataclass
-class Configured(Module):
-    settings: object
-    frozen: object
-    fixed: object = dataclasses.field(default_factory=lambda: functools.partial(helper, by=2))
-
 class Kind(enum.StrEnum):
     PLAIN = "plain"
 
@@ -304,6 +304,41 @@ def test_a_state_is_not_the_value_itself():
     assert module.held.data == [1]
 
 
+# ------------------------------------------------------------------ where parameters may live
+
+
+@dataclasses.dataclass
+class Settings:
+    prompt: object
+    limit: int = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frozen:
+    tone: object
+
+
+class Slotted(Module):
+    __slots__ = ("first", "missing", "second")
+
+    def __init__(self):
+        self.first = node("first", trainable=True)
+        self.second = Inner("second")
+
+
+class Alone(Module):
+    __slots__ = "only"  # noqa: PLC0205 (which Python allows)
+
+    def __init__(self):
+        self.only = node("x", trainable=True)
+
+
+@dataclasses.dataclass
+class Configured(Module):
+    settings: object
+    frozen: object
+    fixed: object = dataclasses.field(default_factory=lambda: functools.partial(helper, by=2))
+
 
 @bundle(trainable=True)
 def helper(value, by=1):
@@ -344,6 +379,102 @@ def test_a_copy_has_parameters_of_its_own_and_shares_what_cannot_be_copied():
     assert other.steps[1][1] is other.shared
     with other.using({"self:shared": "y"}):
         assert (other.act("!").data, module.act("!").data) == ("y!", "x!")
+
+
+class Private(Module):
+    __slots__ = ("__secret",)
+
+    def __init__(self):
+        self.__secret = node("x", trainable=True)
+
+
+def test_private_slots_hold_parameters_too():
+    module = Private()
+    assert list(module.state_dict()) == ["self:_Private__secret"]
+    module.copy().load_state_dict({"self:_Private__secret": "y"})
+    assert module.state_dict() == {"self:_Private__secret": "x"}
+
+
+@dataclasses.dataclass
+class Scale:
+    by: int
+
+    @bundle(trainable=True)
+    def scaled(self, x):
+        return x * self.by
+
+
+class Steps(list, Module):
+    def __init__(self, *steps):
+        super().__init__(steps)
+        self.prompt = node("p", trainable=True)
+
+
+class Both(typing.NamedTuple):
+    first: object
+    second: object
+
+
+Both = model(Both)
+
+
+class Shared(Module):
+    @bundle(trainable=True)
+    @classmethod
+    def act(cls, x):
+        return x
+
+
+def test_methods_of_dataclasses_and_items_of_modules_that_are_containers():
+    class Holder(Module):
+        def __init__(self):
+            self.scale = Scale(2)
+            self.steps = Steps(Inner("a"))
+            self.both = Both(node("b", trainable=True), 1)
+            self.call = functools.partial(helper, node(2, trainable=True), by=Inner("c"))
+            self.shared = [Shared(), Shared()]
+
+    module = Holder()
+    assert list(module.state_dict()) == [
+        "scale/scaled:code", "steps:prompt", "steps/0:prompt", "both:0", "call:code",
+        "call:0", "call/by:prompt", "shared/0/act:code",
+    ]  # fmt: skip
+    other = module.copy()
+    ours, theirs = module.parameters(), other.parameters()
+    assert {id(p) for p in ours}.intersection(map(id, theirs)) == {id(Shared.act.parameter)}
+    assert [p.base for p in ours] == [p.base for p in theirs]
+    assert type(other.steps) is Steps
+    assert (other.both.second, other.call.func(3, by=2).data) == (1, 6)
+
+
+def test_methods_that_are_kept_belong_to_the_copy():
+    class Kept(Module):
+        def __init__(self):
+            self.inner = {"act": Inner("x").forward}
+            self.prompt = node("x", trainable=True)
+            worker = Worker()
+            self.tools = [self.look, worker.act, len, [].append]
+            self.worker = worker
+
+        def look(self, text):
+            return self.prompt + text
+
+    class Worker(Module):
+        def __init__(self):
+            self.prompt = node("x", trainable=True)
+
+        @bundle(trainable=True)
+        def act(self, text):
+            return self.prompt.data + text
+
+    module = Kept()
+    other = module.copy()
+    with other.using({"self:prompt": "y", "worker:prompt": "z"}):
+        assert [tool("!").data for tool in other.tools[:2]] == ["y!", "z!"]
+        assert [tool("!").data for tool in module.tools[:2]] == ["x!", "x!"]
+        assert other.worker.act("!").data == "z!"
+    assert other.tools[1].owner is other.worker
+    assert other.tools[2:] == module.tools[2:]
 
 
 class Pair(typing.NamedTuple):
@@ -417,6 +548,73 @@ def test_model_makes_a_module_of_any_class():
     assert isinstance(pickle.loads(pickle.dumps(greeter)), Greeter)  # noqa: S301
     assert Silent(a=1) == {"a": 1}
     assert Silent().parameters() == []
+
+
+@model
+class Louder(Greeter):
+    def __call__(self, name):
+        return super().__call__(name) + "!"
+
+
+class Loudest(Louder):
+    def __call__(self, name):
+        return super().__call__(name) + "!"
+
+
+class Quiet(Louder):
+    def forward(self, name):
+        return self.greeting + name
+
+
+def test_a_model_may_be_derived_from_another():
+    greeter = Louder("Hello")
+    made = greeter("you")
+    assert made.data == "Hello, you!!"
+    assert set(made.backward("x").parameters) == set(greeter.parameters())
+    assert Loudest("Hello")("you").data == "Hello, you!!!"
+    assert Quiet("Hello")("you").data == "Helloyou"
+
+
+class Calling:
+    def __call__(self, name):
+        return f"{self.greeting}, {name}"
+
+
+def test_model_takes_a_call_from_the_base_and_keeps_a_forward():
+    @model
+    class Derived(Calling):
+        greeting = node("Hello", trainable=True)
+
+    @model
+    class Twofold(Calling):
+        greeting = node("Hello", trainable=True)
+
+        def forward(self, name):
+            return self.greeting + name
+
+        def __call__(self, name):
+            return self.forward(name) + "!"
+
+    @model
+    class Silent(Module):
+        prompt = node("x", trainable=True)
+
+        def forward(self):
+            return self.prompt
+
+    made = Derived()("you")
+    assert (made.data, made.backward("x").parameters) == ("Hello, you", (Derived.greeting,))
+    assert (Twofold()("you").data, Twofold().forward("you").data) == ("Helloyou!", "Helloyou")
+    assert Silent()().data == "x"
+
+
+def test_a_generic_class_stays_one():
+    @model
+    class Typed(typing.Generic[typing.TypeVar("T")]):
+        def __call__(self, value):
+            return value
+
+    assert Typed[int]()(1) == 1
 
 
 # ------------------------------------------------------------------ export
@@ -554,29 +752,6 @@ def test_a_function_with_a_closure_cannot_be_exported():
         Closed().export()
 
 
-def test_only_fitting_functions_are_adopted():
-    module = Exported()
-    with pytest.raises(
-        LookupError, match="no trainable function nothing:code; there are: act:code"
-    ):
-        module.adopt({"nothing:code": print})
-    with pytest.raises(ValueError, match="act: must define act"):
-        module.adopt({"act:code": installed})
-    with pytest.raises(ValueError, match="look: is not trainable"):
-        Outer().look.adopt(installed)
-
-
-def test_parameters_of_the_class_are_found_too():
-    class Shared(Module):
-        prompt = node("shared", trainable=True)
-
-        def forward(self, text):
-            return self.prompt + text
-
-    first, second = Shared(), Shared()
-    assert first.state_dict() == {"self:prompt": "shared"}
-    assert first.prompt is second.prompt
-    assert first("!").backward("x").parameters == (first.prompt,)
 def twice(function):
     @functools.wraps(function)
     def doubled(*args):
@@ -631,3 +806,26 @@ def test_a_default_of_the_class_cannot_be_exported():
         Defaults().export()
 
 
+def test_only_fitting_functions_are_adopted():
+    module = Exported()
+    with pytest.raises(
+        LookupError, match="no trainable function nothing:code; there are: act:code"
+    ):
+        module.adopt({"nothing:code": print})
+    with pytest.raises(ValueError, match="act: must define act"):
+        module.adopt({"act:code": installed})
+    with pytest.raises(ValueError, match="look: is not trainable"):
+        Outer().look.adopt(installed)
+
+
+def test_parameters_of_the_class_are_found_too():
+    class Shared(Module):
+        prompt = node("shared", trainable=True)
+
+        def forward(self, text):
+            return self.prompt + text
+
+    first, second = Shared(), Shared()
+    assert first.state_dict() == {"self:prompt": "shared"}
+    assert first.prompt is second.prompt
+    assert first("!").backward("x").parameters == (first.prompt,)

@@ -188,7 +188,7 @@ def attentive():
 def test_a_policy_learns_from_its_user_and_from_exceptions():
     policy, board = Policy(), np.full((3, 3), ".")
     optimizer, said = trace.OptoPrime(policy.parameters(), llm=attentive()), []
-    assert [parameter.name for parameter in policy.parameters()] == ["act:code", "reason:code"]
+    assert [parameter.name for parameter in policy.parameters()] == ["reason:code", "act:code"]
     for step in range(9):
         try:
             output = policy(board)

@@ -190,12 +190,12 @@ class Operator(Generic[_P, _R]):
         if reason or self.parameter is None:
             msg = f"{self.op}: {reason}"
             raise ValueError(msg)
-        self.function, self._source, self._rebuilt = function, source, {}
-        self.parameter.set(source)
-
         if "__" in source or "super" in source:  # what means something in its class only
             function = rebuild(self.function, source, self._class, function)
         self._rebuilt[source] = function  # also for those that are bound to an instance anew
+        self.function, self._source, self._rebuilt = function, source, {}
+        self.parameter.set(source)
+
     def parameters(self) -> list[Parameter]:
         """The source of a trainable function; nothing otherwise."""
         return [] if self.parameter is None else [self.parameter]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from operator import is_
+from types import MethodType
 from typing import Any, Self, TypeVar, cast
 
 from trace_bridge.graph import context, paths
@@ -41,17 +41,7 @@ class Module:
         Gives what ``forward`` gives, as a node if it depends on parameters in ways that its own
         edges do not show: by a prompt that was written into an f-string, or by a branch.
         """
-        if type(context.scope.get()) is context.Scope:  # inside an operator, whose reads they are
-            return self.forward(*args, **kwargs)
-        call = ForwardCall(type(self).__name__, self.forward)
-        call.enter()
-        try:
-            output = self.forward(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 (it is raised again)
-            call.fail(error)
-        finally:
-            call.leave()
-        return call.given(output)
+        return _traced(type(self).__name__, self.forward, args, kwargs)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """All parameters with their paths, each once, in order of definition.
@@ -60,7 +50,7 @@ class Module:
             ValueError: if a path would lead to two parameters (keys ``1`` and ``"1"`` of a dict).
         """
         taken: set[str] = set()
-        for owners, slot, parameter, _ in _walk(self, (), set()):
+        for owners, slot, parameter, _ in _walk(self, (), {}):
             path = paths.join_path(owners, slot)
             if path in taken:
                 msg = f"two parameters would go by the path {path}: rename the key of one of them"
@@ -141,7 +131,7 @@ class Module:
 
     def named_operators(self) -> Iterator[tuple[str, Operator[..., Any]]]:
         """The trainable functions, by the paths of their parameters."""
-        for owners, slot, _, operator in _walk(self, (), set()):
+        for owners, slot, _, operator in _walk(self, (), {}):
             if operator is not None:
                 yield paths.join_path(owners, slot), operator
 
@@ -161,53 +151,90 @@ class Module:
 
 
 def model(cls: type[_T]) -> type[_T]:
-    """Make a Module of any class, as a decorator; what it calls ``__call__`` becomes ``forward``.
+    """Make a Module of any class, as its outermost decorator; ``__call__`` becomes ``forward``.
 
-    The class keeps its name, so its instances can be found by reference as before.
+    A class that has both keeps both. It also keeps its name, so its instances can be found by
+    reference as before.
     """
-    body = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    if "__call__" in vars(cls):
-        body |= {"forward": vars(cls)["__call__"], "__call__": Module.__call__}
-    return cast("type[_T]", type(cls)(cls.__name__, (cls, Module), body))
+    body: dict[str, object] = {
+        "__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__
+    }  # fmt: skip
+    owner = next((kind for kind in cls.__mro__ if "__call__" in vars(kind)), Module)
+    calls = [vars(kind).get("__call__") for kind in cls.__mro__]
+    forwards = [vars(kind)["forward"] for kind in cls.__mro__ if "forward" in vars(kind)]
+    becomes = not forwards or any(forwards[0] is other for other in (Module.forward, *calls))
+
+    def called(self: Module, /, *args: Any, **kwargs: Any) -> Any:
+        if becomes and type(self).__call__ is called:  # else a subclass has called it by super()
+            return _traced(type(self).__name__, self.forward, args, kwargs)
+        return _traced(type(self).__name__, super(made, self).__call__, args, kwargs)
+
+    if owner is cls or not issubclass(owner, Module):
+        body["__call__"] = called
+        if becomes:
+            body["forward"] = vars(owner)["__call__"]
+    made: Any = type(cls)(cls.__name__, (cls, Module), body)
+    if hasattr(cls, "__parameters__"):  # a generic class stays one
+        made.__parameters__ = getattr(cls, "__parameters__")  # noqa: B009 (no class in general has it)
+    return made
 
 
 _Found = tuple[tuple[str, ...], str, Parameter, "Operator[..., Any] | None"]
 
 
-def _walk(value: object, owners: tuple[str, ...], seen: set[int]) -> Iterator[_Found]:
+def _traced(
+    name: str, function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> object:
+    if type(context.scope.get()) is context.Scope:  # inside an operator, whose reads they are
+        return function(*args, **kwargs)
+    call = ForwardCall(name, function)
+    call.enter()
+    try:
+        output = function(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001 (it is raised again)
+        call.fail(error)
+    finally:
+        call.leave()
+    return call.given(output)
+
+
+def _walk(value: object, owners: tuple[str, ...], seen: dict[int, object]) -> Iterator[_Found]:
     """Parameters below ``value``, which ``owners`` lead to."""
     if id(value) in seen:
         return
-    seen.add(id(value))
-    if isinstance(value, functools.partial):
-        value = value.func
+    seen[id(value)] = value  # kept, for its id to stay its own: an operator may be bound just now
     if isinstance(value, Parameter):
         yield owners[:-1], owners[-1], value, None
     elif isinstance(value, Operator):
         operator = cast("Operator[..., Any]", value)
-        if operator.parameter is not None:
-            yield owners, "code", operator.parameter, operator
+        parameter = operator.parameter
+        if parameter is not None and seen.setdefault(id(parameter), operator) is operator:
+            yield owners, "code", parameter, operator
     else:
         for name, item in _parts(value):
-            yield from _walk(item, (*owners, name), seen)
+            yield from _walk(item, (*owners, *name), seen)
 
 
-def _parts(value: object) -> Iterator[tuple[str, object]]:
-    """What may hold parameters, with the names that lead to it."""
-    if isinstance(value, Module):
-        yield from _attributes(value)
-        for name in dir(type(value)):  # the class's operators, bound to the instance, and its own
-            with contextlib.suppress(AttributeError):
-                if isinstance(getattr(type(value), name), (Operator, Parameter)):
-                    yield name, getattr(value, name)
+def _parts(value: object) -> Iterator[tuple[tuple[str, ...], object]]:
+    """What may hold parameters, with the names that lead to it (none to a partial's function)."""
+    if _is_ours(value):
+        yield from (((name,), item) for name, item in _attributes(value))
+        yield from (((name,), getattr(value, name)) for name in _members(type(value)))
+    items: Iterable[tuple[object, object]] = ()
+    if isinstance(value, functools.partial):
+        call = cast("functools.partial[object]", value)
+        yield (), call.func
+        items = (*enumerate(call.args), *call.keywords.items())
     elif isinstance(value, dict):
-        for key, item in cast("dict[object, object]", value).items():
-            yield str(key), item
+        items = cast("dict[object, object]", value).items()
     elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(cast("list[object]", value)):
-            yield str(index), item
-    elif _is_dataclass(value):
-        yield from _attributes(value)
+        items = enumerate(cast("list[object]", value))
+    yield from (((_key(key),), item) for key, item in items)
+
+
+def _key(key: object) -> str:
+    text = str(key)
+    return str(jsonable(key)) if " at 0x" in text else text  # else each process had another name
 
 
 def _attributes(value: object) -> Iterator[tuple[str, object]]:
@@ -216,33 +243,64 @@ def _attributes(value: object) -> Iterator[tuple[str, object]]:
     yield from [(name, item) for name, item in kept.items() if not name.startswith("<")]
     for kind in type(value).__mro__:
         slots = vars(kind).get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
+        for slot in (slots,) if isinstance(slots, str) else slots:
+            private = slot.startswith("__") and not slot.endswith("__")
+            name = f"_{kind.__name__.lstrip('_')}{slot}" if private else slot
             if name not in ("__dict__", "__weakref__") and hasattr(value, name):
                 yield name, getattr(value, name)
 
 
-def _copied(value: object, memo: dict[int, Any]) -> Any:
-    key = id(value)
-    if key in memo:
-        return memo[key]
-    if isinstance(value, (Parameter, Operator)):
-        return copy.deepcopy(cast("object", value), memo)
-    made: Any = value
-    if isinstance(value, (list, dict)):
-        made = memo[key] = copy.copy(cast("Any", value))
-        for at in list(made) if isinstance(value, dict) else range(len(made)):
+def _members(kind: type) -> list[str]:
+    """The names of a class's operators and parameters, in order of definition."""
+    found: dict[str, object] = {}
+    for each in reversed(kind.__mro__):
+        found |= vars(each)
+    for name, item in found.items():  # looked at as they are: properties are not evaluated
+        if isinstance(item, (staticmethod, classmethod)):
+            found[name] = cast("Any", item).__func__
+    return [name for name, item in found.items() if isinstance(item, (Operator, Parameter))]
+
+
+def _copied(value: Any, memo: dict[int, Any]) -> Any:
+    kind = cast("type[object]", type(value))
+    if issubclass(kind, Operator):
+        _copied(value.owner, memo)  # for the copy to be bound to
+    if id(value) in memo:
+        return memo[id(value)]
+    made = _begun(value, memo)
+    if issubclass(kind, (list, dict)):
+        keys: list[Any] = list(made) if issubclass(kind, dict) else list(range(len(made)))
+        for at in keys:
             made[at] = _copied(made[at], memo)
-    elif isinstance(value, tuple):
-        held = cast("tuple[object, ...]", value)
-        items = [_copied(item, memo) for item in held]
-        if not all(map(is_, items, held)):
-            made = getattr(held, "_make", type(held))(items)
-    elif isinstance(value, Module) or _is_dataclass(value):
-        made = memo[key] = copy.copy(value)
-        for name, item in [*getattr(made, "__dict__", {}).items(), *_attributes(made)]:
+    if _is_ours(value):
+        for name, item in [*getattr(value, "__dict__", {}).items(), *_attributes(value)]:
             object.__setattr__(made, name, _copied(item, memo))  # also if it is frozen
     return made
 
 
-def _is_dataclass(value: object) -> bool:
-    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+def _begun(value: Any, memo: dict[int, Any]) -> Any:
+    """The copy of ``value``, but for the items and attributes of what can be changed."""
+    kind = cast("type[object]", type(value))
+    if issubclass(kind, (Parameter, Operator)):
+        return copy.deepcopy(value, memo)
+    if issubclass(kind, MethodType) and _is_ours(value.__self__):
+        return MethodType(value.__func__, _copied(value.__self__, memo))
+    if issubclass(kind, functools.partial):
+        made = copy.copy(value)
+        parts = [_copied(part, memo) for part in (value.func, value.args, value.keywords)]
+        made.__setstate__((*parts, vars(made)))
+        return made
+    if issubclass(kind, tuple):
+        items = [_copied(item, memo) for item in value]
+        if _is_ours(value) or not all(map(is_, items, value)):
+            memo[id(value)] = getattr(value, "_make", cast("Any", kind))(items)
+    elif issubclass(kind, (list, dict)) or _is_ours(value):
+        memo[id(value)] = copy.copy(value)
+    return memo.get(id(value), value)
+
+
+def _is_ours(value: object) -> bool:
+    """Whether parameters are looked for in the attributes of ``value``."""
+    return isinstance(value, Module) or (
+        dataclasses.is_dataclass(value) and not isinstance(value, type)
+    )

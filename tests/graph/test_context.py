@@ -48,6 +48,39 @@ async def _stack(agent, plan, seen):
     assert agent.values() == before
 
 
+def _held(agent, state):
+    with agent.using(state):
+        yield
+
+
+@given(st.lists(st.integers(0, 3), max_size=20))
+def test_generators_leave_in_any_order(toggled):
+    agent, open_ = Agent(), {}
+    for number in (*toggled, 0, 1, 2, 3):
+        if number in open_:
+            open_.pop(number).close()
+        else:
+            open_[number] = _held(agent, {"self:first": f"of {number}"})
+            next(open_[number])
+        assert agent.values() == (f"of {list(open_)[-1]}" if open_ else "first", "second")
+    while open_:
+        open_.popitem()[1].close()
+    assert agent.values() == BASE
+
+
+async def test_an_overlay_may_end_in_another_context():
+    agent = Agent()
+
+    async def held():
+        with agent.using({"self:first": "of another"}):
+            yield
+
+    generator = held()
+    await asyncio.create_task(anext(generator))
+    await generator.aclose()
+    assert agent.values() == BASE
+
+
 _states = st.dictionaries(
     st.sampled_from(["self:first", "self:second"]), st.text("abc", min_size=1), max_size=2
 )

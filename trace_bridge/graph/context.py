@@ -85,14 +85,34 @@ UNTRACED = _Untraced()
 scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
 
 
+class _Layer(dict["Parameter", object]):
+    """Values with those below them."""
+
+    __slots__ = ("below", "own")
+
+    def __init__(self, below: Mapping[Parameter, object], own: Mapping[Parameter, object]) -> None:
+        super().__init__(below)
+        self.update(own)
+        self.below = below
+        self.own = own
+
+
 @contextmanager
 def overlaid(values: Mapping[Parameter, object]) -> Generator[None]:
     """Let ``values`` be the current ones in this context, on top of those already overlaid."""
-    token = overlay.set({**overlay.get(), **values})
+    own = dict(values)
+    overlay.set(_Layer(overlay.get(), own))
     try:
         yield
     finally:
-        overlay.reset(token)
+        above: list[Mapping[Parameter, object]] = []
+        top = overlay.get()
+        while isinstance(top, _Layer) and top.own is not own:
+            above.append(top.own)
+            top = top.below
+        if isinstance(top, _Layer):  # else it ends in another context, which has never had it
+            # generators leave in any order: what others have laid over it stays
+            overlay.set(functools.reduce(_Layer, reversed(above), top.below))
 
 
 @contextmanager

@@ -52,13 +52,14 @@ folder (behind the colon), pins each:
 1.3 free variables are a snapshot -> source: a_live_closure
 1.3 no nonlocal -> source: changed_code_may_write_to_the_closure_and_to_globals
 1.3 the caller's variables stay alive -> the_callers_variables_are_not_kept
-1.3 renamed functions -> source: what_cannot_stand_for_the_function_is_refused_with_a_reason
+1.3 renamed functions, other signatures -> source: what_cannot_stand_for_the_function_is_refused_with_a_reason
 1.3 (works there) copies -> copies_keep_the_code_that_they_have
 1.4 list attributes skipped, shared ones twice -> module: parameters_are_found_everywhere_and_once
 1.4 properties are evaluated -> module: model_makes_a_module_of_any_class
 1.4 a partial of a trainable bundle -> module: parameters_in_dataclasses_slots_and_partials
 1.4 equal-looking siblings overwrite each other -> siblings_that_look_alike_stay_apart
 1.4 model fails for constants, notebooks -> model_takes_any_class
+1.4 model loses the name, cannot be pickled -> module: model_makes_a_module_of_any_class
 1.4 states are pickles -> module: a_state_goes_through_json
 1.4 prompts that parse as code are exported so -> a_prompt_that_is_code_is_exported_as_text
 1.4 the instance is not called "self" -> a_prompt_that_is_code_is_exported_as_text
@@ -67,6 +68,7 @@ folder (behind the colon), pins each:
 1.6 constants vanish from the picture -> constants_are_in_the_picture
 1.6 no picture without dot -> drawing: a_notebook_shows_mermaid_where_graphviz_is_not
 2 second feedback lost through detach -> backward: two_backwards_over_a_shared_node_both_arrive
+2 backward twice fails -> backward: backward_may_be_called_again_and_after_the_output_is_gone
 2 different feedback fails -> backward: outputs_may_get_different_feedback_in_one_sweep
 2 the wrong one of equal-valued children goes -> children_of_equal_values_stay
 2 numpy in a diamond -> numpy_in_a_diamond

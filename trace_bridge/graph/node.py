@@ -191,7 +191,8 @@ class Node(Operators):
 
         Like ``backward`` in PyTorch: ``optimizer.step()`` uses what has been left, and
         ``optimizer.zero_feedback()`` drops it. Nothing is left on other nodes, so it may be
-        called again.
+        called again. The parameters' values are noted now: call it while those that the value was
+        made with are current (inside the same ``using``).
 
         Args:
             feedback: what is thought of this value.

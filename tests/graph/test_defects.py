@@ -52,7 +52,7 @@ folder (behind the colon), pins each:
 1.3 free variables are a snapshot -> source: a_live_closure
 1.3 no nonlocal -> source: changed_code_may_write_to_the_closure_and_to_globals
 1.3 the caller's variables stay alive -> the_callers_variables_are_not_kept
-1.3 renamed functions, other signatures -> source: what_cannot_stand_for_the_function_is_refused_with_a_reason
+1.3 renamed functions -> source: what_cannot_stand_for_the_function_is_refused_with_a_reason
 1.3 (works there) copies -> copies_keep_the_code_that_they_have
 1.4 list attributes skipped, shared ones twice -> module: parameters_are_found_everywhere_and_once
 1.4 properties are evaluated -> module: model_makes_a_module_of_any_class

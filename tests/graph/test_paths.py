@@ -55,3 +55,8 @@ def test_a_pattern_that_matches_nothing_is_an_error_that_lists_the_paths():
         paths.select(["a:b"], ["a:*", "x:*"])
     with pytest.raises(LookupError, match=r"\(none\)"):
         paths.select([], ["*"])
+
+
+def test_a_path_matches_itself():
+    assert paths.select(["texts:[1]", "texts:1"], ["texts:[1]"]) == ["texts:[1]", "texts:1"]
+    assert paths.select(["texts:[a]"], ["texts:[a]"]) == ["texts:[a]"]

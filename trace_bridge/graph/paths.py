@@ -26,15 +26,19 @@ def below(owners: Sequence[str], path: str) -> str:
 
 
 def select(paths: Iterable[str], patterns: Sequence[str]) -> list[str]:
-    """The paths that match any of the globs, in their own order.
+    """The paths that are, or match, any of the globs, in their own order.
 
     Raises:
         LookupError: if a pattern matches nothing; the message lists what there is.
     """
     known = list(paths)
     for pattern in patterns:
-        if not any(fnmatchcase(path, pattern) for path in known):
+        if not any(_fits(path, pattern) for path in known):
             listing = "\n  ".join(known) or "(none)"
             msg = f"trainable={pattern!r} matches no parameter; there are:\n  {listing}"
             raise LookupError(msg)
-    return [path for path in known if any(fnmatchcase(path, pattern) for pattern in patterns)]
+    return [path for path in known if any(_fits(path, pattern) for pattern in patterns)]
+
+
+def _fits(path: str, pattern: str) -> bool:
+    return path == pattern or fnmatchcase(path, pattern)  # a name may have brackets

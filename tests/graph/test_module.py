@@ -3,6 +3,7 @@ import copy
 import dataclasses
 import enum
 import functools
+import gc
 import importlib.util
 import itertools
 import json
@@ -351,6 +352,34 @@ def test_parameters_in_dataclasses_slots_and_partials():
     assert list(module.state_dict()) == ["settings:prompt", "frozen:tone", "fixed:code"]
     assert list(Slotted().state_dict()) == ["self:first", "second:prompt"]
     assert list(Alone().state_dict()) == ["self:only"]
+
+
+class Bound(Module):
+    __slots__ = ()
+
+    @bundle(trainable=True)
+    def first(self):
+        return 1
+
+    @bundle(trainable=True)
+    def second(self):
+        return 2
+
+    @bundle(trainable=True)
+    def third(self):
+        return 3
+
+    @bundle(trainable=True)
+    def fourth(self):
+        return 4
+
+
+def test_operators_that_are_bound_for_the_walk_alone_are_not_taken_for_each_other():
+    found = []
+    for path, _ in Bound().named_parameters():
+        found.append(path)
+        gc.collect()  # what one of them was could be another one now
+    assert found == ["first:code", "second:code", "third:code", "fourth:code"]
 
 
 def test_a_copy_has_parameters_of_its_own_and_shares_what_cannot_be_copied():

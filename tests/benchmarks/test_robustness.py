@@ -197,6 +197,7 @@ def test_our_side_finds_the_fault_at_once_and_hides_nothing_from_the_model(ours,
     assert ours.credit(k=4, seed=1, most=3)["proposals"] is None  # without steps nobody is found
 
 
+@pytest.mark.usefixtures("gepa")
 def test_our_own_rows_hold(ours):
     def ask(side, case, *, apart=False, **options):
         assert side == OURS
@@ -208,6 +209,7 @@ def test_our_own_rows_hold(ours):
         assert any(line.verdict == "ok" for line in made)
 
 
+@pytest.mark.usefixtures("gepa")
 def test_one_group_of_replies_through_our_side(ours, monkeypatch):
     monkeypatch.setattr(rows, "CORPUS", {"names": CORPUS["names"]})
     made = list(rows.replies(only(lambda _, case, **o: getattr(ours, case)(**o)), QUICK))

@@ -261,10 +261,13 @@ async def test_no_trace_holds_in_one_task_only():
 def test_scopes_keep_the_order_of_first_reads_and_leave_out_what_was_made_inside():
     a, b = node(1, trainable=True), node(2, trainable=True)
     scope = context.Scope()
-    with context.entered(scope):
+    token = context.scope.set(scope)
+    try:
         total = b + a
         assert total.data == 3
         assert b.data == 2
+    finally:
+        context.scope.reset(token)
     assert [id(item) for item in scope] == [id(b), id(a)]
 
 

@@ -115,16 +115,6 @@ def overlaid(values: Mapping[Parameter, object]) -> Generator[None]:
             overlay.set(functools.reduce(_Layer, reversed(above), top.below))
 
 
-@contextmanager
-def entered(new: Scope | None) -> Generator[None]:
-    """Attribute the reads of this context to ``new`` (to nobody, for ``None``)."""
-    token = scope.set(new)
-    try:
-        yield
-    finally:
-        scope.reset(token)
-
-
 class no_trace:  # noqa: N801 (it is called like a function)
     """Compute on nodes without keeping parents, in this context only; may be nested.
 

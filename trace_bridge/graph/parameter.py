@@ -125,7 +125,7 @@ class Parameter(Node):
         """
         for own in (self._data, self._initial):
             texts = type(value) is type(own) is str  # most are
-            if value == own if texts else value is own or canonical(value) == canonical(own):
+            if value is own or (value == own if texts else canonical(value) == canonical(own)):
                 return own
         return value
 

@@ -108,7 +108,7 @@ def _plain(value: object) -> object:
         return cast("object", value)
     if hasattr(type(value), "tolist"):  # numpy, which the core does not import
         if getattr(value, "ndim", 0) > 1 and type(value).__name__ != "matrix":
-            return list(cast("list[object]", value))  # row by row: few are read
+            return list(cast("list[object]", value))  # few rows are read; a matrix has matrices
         return cast("Callable[[], object]", getattr(value, "tolist"))()  # noqa: B009
     return jsonable(value)
 

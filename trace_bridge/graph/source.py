@@ -263,11 +263,8 @@ def _inner(code: types.CodeType, name: str) -> types.CodeType:
 def described(error: Exception, function: Callable[..., Any]) -> str:
     """An error as text: ``(KeyError) 'x'``, and the function's source with that line marked."""
     cause = error.original if isinstance(error, ExecutionError) else type(error)
-    return (
-        f"({cause.__name__}) {message_of(error)}\n{_failing_lines(error, cause, function)}".rstrip(
-            "\n"
-        )
-    )
+    text = f"({cause.__name__}) {message_of(error)}\n{_failing_lines(error, cause, function)}"
+    return text.rstrip("\n")
 
 
 def _failing_lines(

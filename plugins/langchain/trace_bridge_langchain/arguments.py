@@ -85,9 +85,11 @@ def with_description(name: str, schema: Any, text: str) -> Any:
     if first == name:
         changed.description = text
     else:
-        others = [m for m in changed.metadata if m is not _FRESH]
-        others = [m for m in others if not isinstance(m, WithJsonSchema)]
-        changed.metadata = [*others, _FRESH, WithJsonSchema(shown["properties"][first])]
+        changed.metadata = [
+            *(m for m in changed.metadata if not (m is _FRESH or isinstance(m, WithJsonSchema))),
+            _FRESH,
+            WithJsonSchema(shown["properties"][first]),
+        ]
     fields: dict[str, Any] = {first: (changed.annotation, changed)}
     return create_model(
         schema.__name__, __base__=schema, __doc__=schema.__doc__, __module__=schema.__module__,
